@@ -1,0 +1,1 @@
+"""Adapters: one class in one file for each provider."""

@@ -1,0 +1,1 @@
+"""What adapters are tested with; ships with the package, for anyone's adapter."""

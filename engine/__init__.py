@@ -1,0 +1,1 @@
+"""What a journey means: a library that starts no process and owns no clock."""

@@ -1,0 +1,1 @@
+"""The one door for a send: decide, claim, render, send, record."""

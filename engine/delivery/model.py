@@ -1,0 +1,75 @@
+"""Deliveries and decisions: our record of every message, and of every time one was not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from engine.plan.model import Outcome
+
+#: `claimed` is committed before the provider is called, `sent` after. `in_doubt` waits for ops or the provider.
+Status = Literal[
+    "claimed", "retrying", "sent", "held_out", "failed", "in_doubt", "delivered", "bounced", "complained", "opened",
+    "clicked",
+]
+#: Statuses of a message that the provider has taken.
+TAKEN: tuple[Status, ...] = ("sent", "delivered", "bounced", "complained", "opened", "clicked")
+#: Statuses that hold a place under the caps. `retrying` holds none: the next attempt decides anew.
+COUNTED: tuple[Status, ...] = ("claimed", "in_doubt", "held_out", *TAKEN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One message of one visit; owner of the idempotency key."""
+
+    delivery_id: str
+    enrollment_id: str
+    journey: str
+    profile_id: str
+    step_id: str
+    visit: int
+    #: The authored channel's name.
+    channel: str
+    #: The channel whose adapter took it: the backup's name where that was so.
+    via: str
+    topic: str
+    template: str
+    status: Status
+    #: Person's address; erasable.
+    to: str = field(repr=False)
+    is_marketing: bool
+    is_test: bool = False
+    claimed_at: datetime
+    sent_at: datetime | None = None
+    #: First attempt of this visit: the 24 hours of retries count from it.
+    first_attempt_at: datetime | None = None
+    attempts: int = 0
+    provider_message_id: str | None = None
+    subject: str | None = field(default=None, repr=False)
+    html: str | None = field(default=None, repr=False)
+    text: str | None = field(default=None, repr=False)
+    #: Code of the last failure, never its text.
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """One passage through the gate for one channel, with all its inputs, whichever way it went."""
+
+    decision_id: str
+    delivery_id: str
+    enrollment_id: str
+    journey: str
+    digest: str
+    profile_id: str
+    step_id: str
+    visit: int
+    channel: str
+    outcome: Outcome
+    decided_at: datetime
+    #: When a held message may go, for `quiet` and `capped` that wait.
+    until: datetime | None = None
+    #: The consent record relied on, cap counts, zone, template digest, suppression ids … ids and codes only.
+    inputs: Mapping[str, Any] = field(default_factory=dict)

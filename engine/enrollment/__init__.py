@@ -1,0 +1,1 @@
+"""One person in one journey: entry, performing steps, exits, goals, the trail."""

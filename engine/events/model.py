@@ -1,0 +1,50 @@
+"""What waits to be routed, and what waits for its time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+#: `event`: `ref` is an event id. `changed`: the profile's attributes or zone changed; `detail["names"]` says which.
+#: `consented`: the profile's consent changed. `ended`: `ref` is an enrollment id. `erased`: the person is gone.
+OccurrenceKind = Literal["event", "changed", "consented", "ended", "erased"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occurrence:
+    """Something committed whose effects have not been worked out yet."""
+
+    #: Given by the store, ascending; 0 before it is stored.
+    seq: int = 0
+    profile_id: str
+    kind: OccurrenceKind
+    ref: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Due:
+    """A moment at which only time will change something. One row per `(kind, profile_id, subject)`."""
+
+    #: `inactive`: a lapse. `date`: a date trigger. `schedule`: a broadcast. `segment`: membership may change.
+    kind: Literal["inactive", "date", "schedule", "segment"]
+    #: Empty for a schedule in the project's zone.
+    profile_id: str
+    #: `JOURNEY#TRIGGER_INDEX`, or the segment's name.
+    subject: str
+    due_at: datetime
+    #: What the moment was computed from (a date value, the last event's timestamp): a firing is once per value.
+    basis: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Membership:
+    """Whether a profile belongs to a segment, as last evaluated."""
+
+    profile_id: str
+    segment: str
+    is_member: bool
+    changed_at: datetime

@@ -1,0 +1,1 @@
+"""Read models: why was this sent, why was it not."""

@@ -1,0 +1,159 @@
+"""What goes into the interpreter and what comes out of it: the whole conversation between a driver and a plan.
+
+A driver hands `advance` one input at a time and carries out the effects that come back, in order. At most one
+`Perform` is under way for an enrollment; its result comes back as `Performed`. Inputs that do not fit the state
+(a late timer, a signal for a step already left, a repeat) change nothing, so drivers may deliver twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from engine.plan.model import Outcome
+
+
+# ── results of performing a step ─────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """The step is done (or was passed over): on to its `next`."""
+
+    kind: Literal["done"] = "done"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chosen:
+    """A branch, split, awaited event or `repeat` has decided where to go; None is the step's `next`."""
+
+    goto: str | None
+    kind: Literal["chosen"] = "chosen"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WaitUntil:
+    """Wait until then (None: until an event or an exit), and perform the same visit again when it comes.
+
+    Of a `wait` step: its moment. Of a `wait_for`: `within`. Of a `send`: quiet hours, a cap, a provider's retry.
+    Of a `repeat`: the start of the next pass.
+    """
+
+    until: datetime | None
+    #: `timer`, `event`, `quiet`, `capped`, `retry`, `every`: for the people who read where somebody stands.
+    why: str
+    kind: Literal["wait_until"] = "wait_until"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """A send has its outcome; the plan's `otherwise` says what follows."""
+
+    outcome: Outcome
+    kind: Literal["sent"] = "sent"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Over:
+    """The enrollment is over: an exit, a goal, a restart, an erasure; the store already says so."""
+
+    reason: str
+    kind: Literal["over"] = "over"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """The journey is paused: the step was not taken."""
+
+    kind: Literal["held"] = "held"
+
+
+Result = Done | Chosen | WaitUntil | Sent | Over | Held
+
+
+# ── inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Started:
+    kind: Literal["started"] = "started"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Performed:
+    """The result of the `Perform` with the same step, visit and attempt."""
+
+    step_id: str
+    visit: int
+    attempt: int
+    result: Result
+    kind: Literal["performed"] = "performed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Woke:
+    """`wake_at` has come."""
+
+    kind: Literal["woke"] = "woke"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrived:
+    """An awaited event came; the router has recorded it as the step's event. `goto` as in `Chosen`."""
+
+    step_id: str
+    visit: int
+    goto: str | None
+    kind: Literal["arrived"] = "arrived"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left:
+    """The enrollment was ended from outside; the store already says so."""
+
+    reason: str
+    kind: Literal["left"] = "left"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed:
+    """The journey goes on after a pause."""
+
+    kind: Literal["resumed"] = "resumed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reconsider:
+    """Something that a waiting step depends on has changed (the profile's zone): compute its moment again."""
+
+    kind: Literal["reconsider"] = "reconsider"
+
+
+Input = Started | Performed | Woke | Arrived | Left | Resumed | Reconsider
+
+
+# ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Perform:
+    """Perform a step against the store, and hand back `Performed`."""
+
+    step_id: str
+    visit: int
+    attempt: int
+    #: When this visit began.
+    reached_at: datetime
+    #: What `wait_for` counts from, and the number and beginning of a `repeat`'s pass.
+    since: datetime | None = None
+    passes_begun: int = 0
+    pass_began_at: datetime | None = None
+    #: True where `wake_at` of this visit has come (a wait is over, `within` has passed, a deferral is due).
+    is_due: bool = False
+    kind: Literal["perform"] = "perform"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finish:
+    """Record the end, for this reason; nothing follows."""
+
+    reason: str
+    kind: Literal["finish"] = "finish"
+
+
+Effect = Perform | Finish

@@ -1,0 +1,1 @@
+"""Quiet hours, windows, caps, holdout: the rules that protect a person's time. Pure."""

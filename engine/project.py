@@ -1,0 +1,96 @@
+"""A compiled project: what `sojourn.yml`, `journeys/` and `templates/` say, checked and ready to run. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.plan.model import Plan
+
+ChannelKind = Literal["email", "sms", "chat"]
+TopicKind = Literal["marketing", "transactional", "internal"]
+Basis = Literal["consent", "soft_opt_in", "legitimate_interest", "contract"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Channel:
+    """The medium as configured: `email: {use: smtp, …}`."""
+
+    name: str
+    #: The adapter's name.
+    use: str
+    kind: ChannelKind
+    from_: str | None = None
+    #: Messages per second, or None: no limit of ours.
+    rate_per_second: float | None = None
+    #: Name of the channel that takes over in an outage.
+    backup: str | None = None
+    #: The folder under `templates/`: the channel's own name unless it says otherwise.
+    templates: str = ""
+    #: May hold secrets: never printed, and not part of `repr`.
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Topic:
+    """What a person can say yes or no to."""
+
+    name: str
+    title: str
+    kind: TopicKind = "marketing"
+    basis: Basis = "consent"
+    #: Channels that the topic allows; empty: all.
+    channels: tuple[str, ...] = ()
+    #: Channels on which a grant counts only once confirmed.
+    double_opt_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cap:
+    at_most: int
+    per_seconds: int
+    #: Empty: all channels.
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QuietHours:
+    #: `HH:MM`, inside.
+    from_: str
+    #: `HH:MM`, outside; before `from_` where the hours cross midnight.
+    to: str
+    #: Empty: all channels.
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    name: str
+    title: str
+    #: In the expression language.
+    condition: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    name: str
+    root: Path
+    timezone: str
+    locale: str
+    #: SQLAlchemy URL; may hold a password.
+    database: str = field(repr=False)
+    channels: Mapping[str, Channel] = field(default_factory=dict)
+    topics: Mapping[str, Topic] = field(default_factory=dict)
+    caps: tuple[Cap, ...] = ()
+    quiet_hours: tuple[QuietHours, ...] = ()
+    #: Event name -> property -> type word; None where the project has no catalogue.
+    events: Mapping[str, Mapping[str, str]] | None = None
+    #: Attribute -> type word.
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    segments: Mapping[str, Segment] = field(default_factory=dict)
+    #: By journey name.
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    #: Hosts that `call` may reach although they are private.
+    allowed_hosts: tuple[str, ...] = ()

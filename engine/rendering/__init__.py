@@ -1,0 +1,1 @@
+"""From template to message: sandboxed, by locale, with links and a text twin."""

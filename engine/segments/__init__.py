@@ -1,0 +1,1 @@
+"""Named predicates over profiles; membership is computed, never assigned. Pure."""

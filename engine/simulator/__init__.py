@@ -1,0 +1,1 @@
+"""Scenarios in virtual time: one world, one timeline, two carriers."""

@@ -1,0 +1,1 @@
+"""The HTTP face: events in, preference pages, reads for operators."""

@@ -1,0 +1,1 @@
+"""Everything that starts a process: settings, composition, Temporal, the command line."""

@@ -1,0 +1,1 @@
+"""What workflows have done outside: thin shells over the engine."""
