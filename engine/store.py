@@ -88,6 +88,11 @@ class Profiles(Protocol):
         """Empties the profile, deletes its identifiers, its events' properties, bodies and addresses of its deliveries,
         triggers and step values of its enrollments, and evidence of its consent records; leaves ids and outcomes."""
         ...
+    def hand_over(self, source_id: str, target_id: str) -> None:
+        """Makes what is one profile's another's, when both are found to be one person: identifiers, events, occurrences
+        that await routing, deliveries, refusals and links; drops the source's dues and memberships. Enrollments are
+        saved anew by who merges; decisions and consent records keep the profile that they were made about."""
+        ...
 
 
 class Events(Protocol):
