@@ -1,0 +1,1 @@
+"""The store in plain dicts and lists, for virtual time."""

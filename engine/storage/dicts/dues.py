@@ -1,0 +1,39 @@
+"""Moments at which only time will change something, in dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from engine.events.model import Due
+from engine.storage.dicts.shelf import Journal, Shelf
+
+
+class DictDues:
+    def __init__(self, journal: Journal) -> None:
+        self._dues: Shelf[tuple[str, str, str], Due] = Shelf(journal)
+        self._by_time = self._dues.index(lambda d: (None, (d.due_at, d.kind, d.profile_id, d.subject)))
+        self._by_profile = self._dues.index(lambda d: (d.profile_id, ()))
+
+    def put(self, due: Due) -> None:
+        self._dues.put((due.kind, due.profile_id, due.subject), due)
+
+    def find(self, kind: str, profile_id: str, subject: str) -> Due | None:
+        return self._dues.get((kind, profile_id, subject))
+
+    def remove(self, kind: str, profile_id: str, subject: str) -> None:
+        self._dues.drop((kind, profile_id, subject))
+
+    def until(self, now: datetime, limit: int = 1000) -> Sequence[Due]:
+        return self._by_time.until(now)[:limit]
+
+    def next_at(self) -> datetime | None:
+        first = self._by_time.first()
+        return None if first is None else first.due_at
+
+    def forget(self, profile_id: str) -> None:
+        for due in self._by_profile.all(profile_id):
+            self.remove(due.kind, due.profile_id, due.subject)
+
+    def hand_over(self, source_id: str, target_id: str) -> None:  # noqa: ARG002 (worked out anew for the target)
+        self.forget(source_id)
