@@ -1,0 +1,310 @@
+"""Intake: what comes in from outside becomes stored facts, and occurrences that await routing, in one transaction.
+
+Every method works inside the caller's transaction, so that many calls can share one. Profiles are locked as they are
+touched; a caller with several people in one transaction takes their locks first, in order (`Intake.people`).
+Nothing is evaluated here: the router does that, from what was committed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zoneinfo
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from typing import Any, Literal
+
+from engine import ids
+from engine.consent.addresses import address_hash, normalise
+from engine.consent.model import Suppression
+from engine.errors import BadInput
+from engine.events.identity import IdentifierKind, Identities, differences
+from engine.events.model import Occurrence
+from engine.profiles.model import Event, Profile, Value
+from engine.project import Project
+from engine.store import Unit
+
+#: What is recorded of an `identify`: a fact like any other, so that a repeat of the call changes nothing.
+IDENTIFIED = "Identified"
+#: A sender's clock may be this much ahead.
+AHEAD = timedelta(minutes=5)
+#: Nothing that we are told about happened earlier: such a timestamp is a unit mistaken for another.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_NAME_LENGTH = 200
+_LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
+
+Source = Literal["intake", "receipt", "emit"]
+
+
+class Intake:
+    """The one way in for events, attributes and identifiers."""
+
+    def __init__(self, project: Project, project_key: bytes) -> None:
+        self._project = project
+        self._key = project_key
+        self._identities = Identities(project, project_key)
+
+    def people(self, unit: Unit, identifiers: Iterable[tuple[IdentifierKind, str]]) -> None:
+        """Takes the locks of all these people, in one order for every caller, so that no two wait for each other."""
+        for profile_id in sorted({self._identities.profile_id(unit, kind, value) for kind, value in identifiers}):
+            unit.lock(profile_id)
+
+    def ensure(self, unit: Unit, kind: IdentifierKind, value: str, now: datetime) -> Profile:
+        """The profile under an identifier, made where there is none; an erased one stays erased (`erased_at`)."""
+        return self._identities.ensure(unit, kind, value, now)
+
+    def track(
+        self,
+        unit: Unit,
+        *,
+        user_id: str | None = None,
+        anonymous_id: str | None = None,
+        profile_id: str | None = None,
+        name: str,
+        properties: Mapping[str, Value],
+        timestamp: datetime | None,
+        message_id: str,
+        now: datetime,
+        source: Source = "intake",
+    ) -> Event | None:
+        """Stores an event once by its message id and queues it for routing; makes an unknown profile.
+
+        None where it was a repeat, or where the person was erased: then it is kept on nobody. Without a timestamp it
+        happened now.
+        """
+        _check_name("event name", name)
+        profile = self._person(unit, user_id, anonymous_id, profile_id, now)
+        if profile.erased_at is not None:
+            return None
+        at, is_clamped = _instant(timestamp, now)
+        event = Event(
+            event_id=ids.derived_id("ev", source, message_id),
+            profile_id=profile.profile_id,
+            name=name,
+            timestamp=at,
+            received_at=now,
+            properties=plain_mapping("properties", properties),
+            source=source,
+            is_clamped=is_clamped,
+        )
+        if not unit.events.add(event):
+            return None
+        unit.queue.add_occurrence(Occurrence(profile_id=profile.profile_id, kind="event", ref=event.event_id, at=now))
+        return event
+
+    def identify(
+        self,
+        unit: Unit,
+        *,
+        user_id: str | None = None,
+        anonymous_id: str | None = None,
+        traits: Mapping[str, Value],
+        timestamp: datetime | None,
+        message_id: str,
+        now: datetime,
+    ) -> Profile:
+        """Sets attributes and addresses, and joins an anonymous visitor to the person, once by the message id."""
+        profile = self._person(unit, user_id, anonymous_id, None, now)
+        if profile.erased_at is not None:
+            return profile
+        at, is_clamped = _instant(timestamp, now)
+        if user_id is not None and anonymous_id is not None:
+            profile = self._identities.join(unit, anonymous_id, profile, now)
+        is_new = unit.events.add(
+            Event(
+                event_id=ids.derived_id("ev", "identify", message_id),
+                profile_id=profile.profile_id,
+                name=IDENTIFIED,
+                timestamp=at,
+                received_at=now,
+                properties={"names": sorted(traits)},
+                source="identify",
+                is_clamped=is_clamped,
+            )
+        )
+        # A sender that repeats an old call after a time-out must not undo what was set since.
+        return self.set_attributes(unit, profile, traits, now) if is_new else profile
+
+    def alias(self, unit: Unit, *, previous_id: str, user_id: str, now: datetime) -> Profile:
+        """Joins what was known under `previous_id` (an anonymous id, or an id of the shop's) to the person `user_id`.
+
+        Events, deliveries and enrollments move; the person's own attributes win over the other's; of consents the
+        stricter stays. A repeat changes nothing.
+        """
+        profile = self.ensure(unit, "external", user_id, now)
+        if profile.erased_at is not None or previous_id == user_id:
+            return profile
+        return self._identities.join(unit, previous_id, profile, now, is_alias=True)
+
+    def set_attributes(self, unit: Unit, profile: Profile, values: Mapping[str, Value], now: datetime) -> Profile:
+        """Writes attributes; `email phone timezone locale` and `chat: {CHANNEL: handle}` are the profile's own.
+
+        None deletes. Refuses unusable addresses, zones and locales with BadInput, naming the attribute.
+        """
+        if profile.erased_at is not None:
+            return profile
+        changed = profile
+        attributes = dict(profile.attributes)
+        for name, value in values.items():
+            _check_name("attribute name", name)
+            match name:
+                case "email":
+                    changed = replace(changed, email=None if value is None else _address("email", name, value))
+                case "phone":
+                    changed = replace(changed, phone=None if value is None else _address("sms", name, value))
+                case "timezone":
+                    changed = replace(changed, timezone=None if value is None else _zone(value))
+                case "locale":
+                    changed = replace(changed, locale=None if value is None else _locale(value))
+                case "chat":
+                    changed = replace(changed, chat=_handles(profile.chat, value))
+                case _ if value is None:
+                    attributes.pop(name, None)
+                case _:
+                    attributes[name] = plain(name, value)
+        changed = replace(changed, attributes=attributes)
+        names = differences(profile, changed)
+        if not names:
+            return profile
+        unit.profiles.save(changed)
+        unit.queue.add_occurrence(
+            Occurrence(profile_id=profile.profile_id, kind="changed", detail={"names": names}, at=now)
+        )
+        return changed
+
+    def erase(self, unit: Unit, profile: Profile, now: datetime) -> None:
+        """Forgets a person: attributes, addresses, contents. Keyed hashes of the addresses stay suppressed for good."""
+        if profile.erased_at is not None:
+            return
+        for kind, address in self._addresses(profile):
+            hashed = address_hash(self._key, kind, address)
+            unit.consents.suppress(
+                Suppression(
+                    suppression_id=ids.derived_id("s", "erased", kind, hashed),
+                    channel_kind=kind,
+                    address_hash=hashed,
+                    kind="erased",
+                    source="erasure",
+                    created_at=now,
+                )
+            )
+        unit.profiles.erase(profile.profile_id, now)
+        unit.queue.add_occurrence(Occurrence(profile_id=profile.profile_id, kind="erased", at=now))
+
+    def _person(
+        self, unit: Unit, user_id: str | None, anonymous_id: str | None, profile_id: str | None, now: datetime
+    ) -> Profile:
+        if profile_id is not None:
+            return self._identities.current(unit, profile_id)
+        if user_id is not None:
+            return self.ensure(unit, "external", user_id, now)
+        if anonymous_id is not None:
+            return self.ensure(unit, "anonymous", anonymous_id, now)
+        raise BadInput("a userId or an anonymousId is needed: it says whom this is about")
+
+    def _addresses(self, profile: Profile) -> list[tuple[Literal["email", "sms", "chat"], str]]:
+        found: list[tuple[Literal["email", "sms", "chat"], str]] = []
+        if profile.email:
+            found.append(("email", profile.email))
+        if profile.phone:
+            found.append(("sms", profile.phone))
+        found.extend(("chat", handle) for handle in profile.chat.values())
+        return found
+
+
+def plain(name: str, value: Value) -> Any:
+    """The value as JSON: instants and dates become ISO text, spans seconds. BadInput for what JSON cannot say."""
+    match value:
+        case None | bool() | str() | int():
+            return value
+        case float():
+            if not math.isfinite(value):
+                raise BadInput(f"`{name}` is no finite number")
+            return value
+        case datetime():
+            if value.tzinfo is None:
+                raise BadInput(f"`{name}` is a timestamp without an offset")
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Mapping():
+            return plain_mapping(name, value)
+        case list() | tuple():
+            return [plain(f"{name}.{place}", item) for place, item in enumerate(value)]
+        case _:
+            raise BadInput(f"`{name}` is a {type(value).__name__}: only text, numbers, booleans, lists and mappings")
+
+
+def plain_mapping(name: str, values: Mapping[str, Value]) -> dict[str, Any]:
+    """A mapping as JSON; see `plain`."""
+    if not isinstance(values, Mapping):
+        raise BadInput(f"`{name}` must be a mapping of names to values")
+    if not all(isinstance(key, str) for key in values):
+        raise BadInput(f"`{name}` has a name that is no text")
+    return {key: plain(f"{name}.{key}", value) for key, value in values.items()}
+
+
+def _instant(timestamp: datetime | None, now: datetime) -> tuple[datetime, bool]:
+    if timestamp is None:
+        return now, False
+    if timestamp.tzinfo is None:
+        raise BadInput("the timestamp has no offset: write it like 2026-03-02T10:00:00Z")
+    if timestamp < EARLIEST:
+        raise BadInput("the timestamp is before the year 2000: were seconds taken for milliseconds?")
+    if timestamp > now + AHEAD:
+        return now, True
+    return timestamp.astimezone(UTC), False
+
+
+def _check_name(what: str, name: object) -> None:
+    if not isinstance(name, str) or not name.strip() or len(name) > _NAME_LENGTH:
+        raise BadInput(f"the {what} must be text of 1 to {_NAME_LENGTH} characters")
+
+
+def _address(kind: Literal["email", "sms"], name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise BadInput(f"`{name}` must be text")
+    try:
+        match_key = normalise(kind, value)
+    except BadInput as problem:
+        raise BadInput(f"`{name}`: {problem}") from problem
+    # An email is kept as given (only its key for matching is folded); a number is kept as E.164.
+    return value.strip() if kind == "email" else match_key
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _zone(value: object) -> str:
+    if not isinstance(value, str) or value not in _zones():
+        raise BadInput("`timezone` is unknown: write an IANA name such as Europe/Madrid")
+    return value
+
+
+def _locale(value: object) -> str:
+    tag = value.replace("_", "-") if isinstance(value, str) else ""
+    if not _LOCALE.fullmatch(tag):
+        raise BadInput("`locale` must be a language tag such as es or es-MX")
+    return tag
+
+
+def _handles(known: Mapping[str, str], value: object) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise BadInput("`chat` must be a mapping of a channel's name to the person's handle there")
+    handles = dict(known)
+    for channel, handle in value.items():
+        if handle is None:
+            handles.pop(channel, None)
+        elif isinstance(handle, str) and handle.strip():
+            handles[channel] = handle.strip()
+        else:
+            raise BadInput(f"`chat.{channel}` must be text")
+    return handles
