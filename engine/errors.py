@@ -14,7 +14,8 @@
         ├── PermanentChannelError    this message will never go; `reason` is one of ours
         ├── DoubtfulChannelError     the provider may have taken it: nobody knows
         ├── UnsupportedMessage       the channel cannot carry this message
-        └── ChannelConfigError       our account or settings are wrong; stops the channel, not the person
+        ├── ChannelConfigError       our account or settings are wrong; stops the channel, not the person
+        └── ReceiptRefused           an inbound provider request that proves nothing or says nothing (HTTP 403)
 
 Messages say what, which, where, what is allowed, what to do; never a secret, an address or a payload.
 """
@@ -105,3 +106,7 @@ class UnsupportedMessage(ChannelError):
 
 class ChannelConfigError(ChannelError):
     """The account or the settings are wrong; no retry helps until somebody mends them."""
+
+
+class ReceiptRefused(ChannelError):
+    """An inbound request that is not provably the provider's, is stale, or cannot be read; it changes nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -116,4 +116,20 @@ class Adapter(Protocol):
 
     def send(self, message: Message) -> SendResult:
         """Hands the message to the provider. Raises only `engine.errors.ChannelError`."""
+        ...
+
+
+class ReceivingAdapter(Adapter, Protocol):
+    """The other direction of an adapter: what `POST /v1/receipts/CHANNEL` calls, in this order."""
+
+    def verify(self, request: WebhookRequest) -> None:
+        """Returns if the request is the provider's and fresh; raises `engine.errors.ReceiptRefused` otherwise."""
+        ...
+
+    def parse(self, request: WebhookRequest) -> Sequence[Receipt]:
+        """What a verified request reports; raises `ReceiptRefused` where it cannot be read."""
+        ...
+
+    def answer(self, request: WebhookRequest) -> str:
+        """Text to answer a verified request with: a challenge echoed, else empty."""
         ...
