@@ -1,0 +1,86 @@
+"""The engine put together: one project over one store, with its adapters. Processes and simulations build it alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from engine.consent.ledger import Ledger
+from engine.delivery.dispatcher import Dispatcher
+from engine.delivery.mailing import Mailing
+from engine.delivery.message import Adapter
+from engine.delivery.receipts import Receipts
+from engine.enrollment.caller import Caller
+from engine.enrollment.courier import Courier
+from engine.enrollment.ending import Exits
+from engine.enrollment.entry import Entries
+from engine.enrollment.facts import FactsSource
+from engine.enrollment.operations import Operations
+from engine.enrollment.performer import Forced, Performer
+from engine.enrollment.planbook import Planbook
+from engine.events.dues import DueIndex
+from engine.events.intake import Intake
+from engine.events.router import Router
+from engine.events.sweeps import Sweeper
+from engine.project import Project
+from engine.rendering.renderer import Renderer
+from engine.store import Store
+
+
+class Engine:
+    """Everything that a process needs of the engine; nothing in it starts a thread or reads a clock of its own."""
+
+    def __init__(
+        self,
+        *,
+        project: Project,
+        store: Store,
+        adapters: Mapping[str, Adapter],
+        caller: Caller,
+        project_key: bytes,
+        public_url: str,
+        clock: Callable[[], datetime],
+        forced: Forced | None = None,
+    ) -> None:
+        forced = forced or Forced()
+        self.project = project
+        self.store = store
+        self.adapters = adapters
+        self.project_key = project_key
+        self.public_url = public_url
+        self.clock = clock
+        self.plans = Planbook(project)
+        self.facts = FactsSource(project=project, project_key=project_key)
+        self.ledger = Ledger(project, project_key)
+        self.intake = Intake(project, project_key)
+        self.receipts = Receipts(project, project_key, self.ledger)
+        self.mailing = Mailing(project, project_key, public_url, Renderer(project))
+        self.dispatcher = Dispatcher(facts=self.facts, adapters=adapters, mailing=self.mailing, held_out=forced.holdout)
+        exits = Exits(self.facts)
+        self.entries = Entries(self.plans, self.facts, exits)
+        self.performer = Performer(
+            store=store,
+            planbook=self.plans,
+            facts=self.facts,
+            exits=exits,
+            entries=self.entries,
+            intake=self.intake,
+            dispatcher=self.dispatcher,
+            caller=caller,
+            forced=forced,
+        )
+        self.dues = DueIndex(self.plans, self.facts)
+        self.router = Router(
+            store=store,
+            planbook=self.plans,
+            facts=self.facts,
+            exits=exits,
+            entries=self.entries,
+            performer=self.performer,
+            dues=self.dues,
+        )
+        self.sweeper = Sweeper(
+            store=store, planbook=self.plans, facts=self.facts, entries=self.entries, router=self.router, dues=self.dues
+        )
+        self.courier = Courier(store)
+        self.operations = Operations(store, self.plans, self.dues)

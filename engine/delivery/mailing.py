@@ -1,0 +1,103 @@
+"""From a claimed delivery to the message that is handed over: scope, links, headers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from engine import ids
+from engine.consent.addresses import address_hash
+from engine.consent.model import Suppression
+from engine.delivery.message import Message
+from engine.delivery.model import Delivery
+from engine.enrollment.facts import StoreFacts
+from engine.expressions.evaluate import resolve
+from engine.plan.model import Send
+from engine.profiles.model import Profile
+from engine.project import Channel, Project, Topic
+from engine.rendering import links
+from engine.rendering.renderer import Rendered, Renderer
+from engine.store import LinkRecord, Unit
+
+
+class Mailing:
+    """Composes messages of one project."""
+
+    def __init__(self, project: Project, project_key: bytes, public_url: str, renderer: Renderer) -> None:
+        self._project = project
+        self._key = project_key
+        self._public_url = public_url
+        self._renderer = renderer
+
+    def compose(
+        self,
+        unit: Unit,
+        delivery: Delivery,
+        channel: Channel,
+        topic: Topic,
+        step: Send,
+        profile: Profile,
+        facts: StoreFacts,
+        now: datetime,
+    ) -> tuple[Message, Rendered]:
+        """The rendered message, its links stored. Raises RenderError."""
+        urls = {kind: self._link(unit, kind, delivery, channel, topic, now) for kind in ("unsubscribe", "preferences")}
+        scope = {
+            "profile": facts.profile,
+            "trigger": facts.trigger,
+            "event": facts.trigger,
+            "steps": facts.steps,
+            **resolve(step.values, facts),
+            "links": urls,
+            "project": {"name": self._project.name, "timezone": self._project.timezone, "locale": self._project.locale},
+        }
+        rendered = self._renderer.render(channel, step.template, profile.locale or self._project.locale, scope)
+        headers = {}
+        if channel.kind == "email" and delivery.is_marketing:
+            headers = links.unsubscribe_headers(urls["unsubscribe"])
+        message = Message(
+            delivery_id=delivery.delivery_id,
+            channel=delivery.via,
+            kind=channel.kind,
+            to=delivery.to,
+            from_=rendered.from_ or self._project.channels[delivery.via].from_ or channel.from_,
+            subject=rendered.subject,
+            html=rendered.html,
+            text=rendered.text,
+            blocks=tuple(rendered.blocks),
+            headers=headers,
+            metadata={"journey": delivery.journey, "step": delivery.step_id},
+            is_test=delivery.is_test,
+        )
+        return message, rendered
+
+    def suppress_dead_address(self, unit: Unit, delivery: Delivery, channel: Channel, now: datetime) -> None:
+        """A provider refused the address for good: nothing goes there again."""
+        hashed = address_hash(self._key, channel.kind, delivery.to)
+        unit.consents.suppress(
+            Suppression(
+                suppression_id=ids.derived_id("s", channel.kind, hashed, "hard_bounce"),
+                channel_kind=channel.kind,
+                address_hash=hashed,
+                kind="hard_bounce",
+                source=f"delivery:{delivery.delivery_id}",
+                created_at=now,
+            )
+        )
+
+    def _link(self, unit: Unit, kind: str, delivery: Delivery, channel: Channel, topic: Topic, now: datetime) -> str:
+        token = links.token(self._key, kind, delivery.delivery_id)
+        unit.access.add_link(
+            LinkRecord(
+                token_hash=links.token_hash(token),
+                kind=kind,
+                profile_id=delivery.profile_id,
+                delivery_id=delivery.delivery_id,
+                channel=channel.name,
+                topic=topic.name,
+                address_hash=address_hash(self._key, channel.kind, delivery.to),
+                url=None,
+                created_at=now,
+                expires_at=None,
+            )
+        )
+        return links.link_url(self._public_url, kind, token)

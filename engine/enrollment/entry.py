@@ -1,0 +1,182 @@
+"""Who enters a journey: the entry rules in their order, restarts, and the record of every refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from engine import ids
+from engine.enrollment.ending import Exits, end_enrollment
+from engine.enrollment.facts import FactsSource
+from engine.enrollment.model import Enrollment, Refusal, Stimulus, TrailEntry
+from engine.enrollment.planbook import Planbook
+from engine.expressions.evaluate import evaluate, is_true
+from engine.plan.effects import Started
+from engine.plan.model import Plan
+from engine.profiles.model import Event, Profile, Value
+from engine.store import Unit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Occasion:
+    """What would begin an enrollment."""
+
+    #: The moment of entry: when the event was taken in, or when the sweep, the call or the end happened.
+    at: datetime
+    #: The triggering event, where there is one.
+    event: Event | None = None
+    #: What `trigger.PROP` will read: the event's properties, the `with` values, the ended journey.
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    @classmethod
+    def of_event(cls, event: Event) -> Occasion:
+        return cls(at=event.received_at, event=event, values=event.properties)
+
+    @property
+    def counts_from(self) -> datetime:
+        """The timestamp from which exits, goals and awaited events count."""
+        return self.event.timestamp if self.event else self.at
+
+
+class Entries:
+    """Decides entries and begins enrollments."""
+
+    def __init__(self, planbook: Planbook, facts: FactsSource, exits: Exits) -> None:
+        self._planbook = planbook
+        self._facts = facts
+        self._exits = exits
+
+    def enter(
+        self, unit: Unit, plan: Plan, profile: Profile, occasion: Occasion, now: datetime
+    ) -> Enrollment | Refusal:
+        """Begins an enrollment, or records why not. The caller holds the profile's lock."""
+        facts = self._facts.of(
+            unit, profile, now, event=occasion.event, trigger=occasion.values, event_values=occasion.values
+        )
+        key = None
+        if plan.entry.key is not None:
+            key = key_text(evaluate(plan.entry.key, facts))
+        number = 1
+        last = unit.enrollments.last(plan.journey, profile.profile_id, key)
+        if last:
+            number = last.number + 1
+        candidate = Enrollment(
+            enrollment_id=ids.enrollment_id(plan.journey, profile.profile_id, key, number),
+            journey=plan.journey,
+            digest=self._planbook.digest(plan.journey),
+            profile_id=profile.profile_id,
+            key=key,
+            number=number,
+            entered_at=occasion.at,
+            trigger_event_id=occasion.event.event_id if occasion.event else None,
+            trigger_at=occasion.counts_from,
+            trigger=dict(occasion.values),
+        )
+        live = last if last and last.state == "active" else None
+        reason = self._refusal(unit, plan, profile, occasion, candidate, now)
+        if reason is None and plan.entry.condition is not None and not is_true(plan.entry.condition, facts):
+            reason = "not_matched"
+        reason = reason or self._occupied(unit, plan, candidate, last, live)
+        if reason:
+            return self._refuse(unit, candidate, reason, occasion)
+        if live:
+            end_enrollment(unit, live, "restarted", occasion.at, tell=True)
+        unit.enrollments.save(candidate)
+        unit.enrollments.add_trail(
+            TrailEntry(
+                enrollment_id=candidate.enrollment_id,
+                seq=0,
+                at=occasion.at,
+                what="entered",
+                detail={"version": candidate.digest, "number": number},
+            )
+        )
+        unit.queue.add_stimulus(
+            Stimulus(
+                enrollment_id=candidate.enrollment_id, input=Started(), created_at=occasion.at, not_before=occasion.at
+            )
+        )
+        return candidate
+
+    def _refusal(
+        self,
+        unit: Unit,
+        plan: Plan,
+        profile: Profile,
+        occasion: Occasion,
+        candidate: Enrollment,
+        now: datetime,
+    ) -> str | None:
+        record = unit.journeys.find(plan.journey)
+        if record and record.state != "active":
+            return "held_back"
+        event = occasion.event
+        if event and event.received_at - event.timestamp > timedelta(seconds=plan.entry.ignore_older_than_seconds):
+            return "too_late"
+        if plan.entry.key is not None and candidate.key is None:
+            return "no_key"
+        if self._exits.already_met(unit, plan, candidate, profile, now):
+            return "already_met"
+        return None
+
+    @staticmethod
+    def _occupied(
+        unit: Unit, plan: Plan, candidate: Enrollment, last: Enrollment | None, live: Enrollment | None
+    ) -> str | None:
+        entry = plan.entry
+        at = candidate.entered_at
+        if (live and entry.when_active == "ignore") or (last and last.entered_at == at):
+            # Also under `restart`, and also where the first has already run to its end: one instant, one enrollment.
+            return "active"
+        if last and not live:
+            match entry.again:
+                case "never":
+                    return "again"
+                case "after":
+                    if at - last.entered_at < timedelta(seconds=entry.again_after_seconds or 0):
+                        return "again"
+                case "always":
+                    pass
+        if entry.limit:
+            since = at - timedelta(seconds=entry.limit.per_seconds)
+            if unit.enrollments.count_entered(plan.journey, since) >= entry.limit.at_most:
+                return "limit"
+        return None
+
+    @staticmethod
+    def _refuse(unit: Unit, candidate: Enrollment, reason: str, occasion: Occasion) -> Refusal:
+        event_id = occasion.event.event_id if occasion.event else None
+        refusal = Refusal(
+            refusal_id=ids.derived_id(
+                "r",
+                candidate.journey,
+                candidate.profile_id,
+                candidate.key or "",
+                reason,
+                event_id or occasion.at.isoformat(),
+            ),
+            journey=candidate.journey,
+            profile_id=candidate.profile_id,
+            key=candidate.key,
+            reason=reason,
+            refused_at=occasion.at,
+            event_id=event_id,
+        )
+        unit.enrollments.refuse(refusal)
+        return refusal
+
+
+def key_text(value: Value) -> str | None:
+    """An entry key as text: one spelling for a value, None where there is none."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case str():
+            return value or None
+        case _:
+            return str(value)

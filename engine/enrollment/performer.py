@@ -1,0 +1,486 @@
+"""Performs one step of one enrollment against the store and says what came of it.
+
+Every step passes here, from any driver: is the enrollment still alive, has something stored ended it, is the journey
+paused, does the step's `if` hold; then the step itself. What a step awaits is registered in the transaction that looks
+whether it has already come, under the profile's lock: nothing falls between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any, assert_never
+from zoneinfo import ZoneInfo
+
+from engine import ids, schedule
+from engine.delivery.dispatcher import Claim, Dispatcher
+from engine.enrollment.caller import Caller, CallRequest
+from engine.enrollment.ending import Exits, end_enrollment, mark_converted
+from engine.enrollment.entry import Entries, Occasion
+from engine.enrollment.facts import FactsSource, StoreFacts, zone_of
+from engine.enrollment.model import Enrollment, TrailEntry
+from engine.enrollment.planbook import Planbook
+from engine.errors import NotFound
+from engine.events.intake import Intake
+from engine.expressions.evaluate import evaluate, is_true, resolve
+from engine.plan.effects import Chosen, Done, Held, Over, Perform, Result, WaitUntil
+from engine.plan.model import (
+    Branch,
+    CalendarDays,
+    Call,
+    Elapsed,
+    Emit,
+    ExitStep,
+    Moment,
+    NextLocal,
+    Plan,
+    Repeat,
+    Send,
+    Set,
+    Split,
+    Start,
+    Step,
+    Wait,
+    WaitFor,
+)
+from engine.profiles.model import Event, Profile
+from engine.store import Store, Unit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Forced:
+    """What a scenario fixes although a hash would decide it."""
+
+    #: Profile ids whose messages are held out in every journey that has a holdout.
+    holdout: frozenset[str] = frozenset()
+    #: Step id -> profile id -> side.
+    split: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """One step being performed in one transaction."""
+
+    unit: Unit
+    plan: Plan
+    enrollment: Enrollment
+    profile: Profile
+    effect: Perform
+    facts: StoreFacts
+    now: datetime
+
+
+class Performer:
+    """Steps in, results out. One instance serves any number of threads."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        planbook: Planbook,
+        facts: FactsSource,
+        exits: Exits,
+        entries: Entries,
+        intake: Intake,
+        dispatcher: Dispatcher,
+        caller: Caller,
+        forced: Forced,
+    ) -> None:
+        self._store = store
+        self._planbook = planbook
+        self._facts = facts
+        self._exits = exits
+        self._entries = entries
+        self._intake = intake
+        self._dispatcher = dispatcher
+        self._caller = caller
+        self._forced = forced
+
+    def perform(self, enrollment_id: str, effect: Perform, now: datetime) -> Result:
+        """Performs the step that the effect names; a repeat of the same call is harmless.
+
+        Raises NotFound for an enrollment that the store does not know, StoreUnavailable when it cannot be asked.
+        """
+        with self._store.transaction() as unit:
+            scene = self._open(unit, enrollment_id, effect, now)
+            if not isinstance(scene, _Scene):
+                return scene
+            step = scene.plan.steps[effect.step_id]
+            match step:
+                case Send():
+                    decided = self._dispatcher.decide(
+                        unit, scene.plan, step, scene.enrollment, scene.profile, effect, scene.facts, now
+                    )
+                    if not isinstance(decided, Claim):
+                        return self._close(scene, step, decided)
+                case Call():
+                    request = self._request(scene, step)
+                case _:
+                    return self._close(scene, step, self._take(scene, step))
+        # Sends and calls leave the house: no transaction stays open while somebody else answers.
+        if isinstance(step, Send):
+            return self._send(scene, step, decided)
+        return self._call(scene, step, self._caller.call(request))
+
+    def finish(self, enrollment_id: str, reason: str, now: datetime) -> None:
+        """Records that an enrollment has come to its end; one already ended keeps its first reason."""
+        with self._store.transaction() as unit:
+            enrollment = self._find(unit, enrollment_id)
+            if enrollment.state == "active":
+                end_enrollment(unit, enrollment, reason, now, tell=False)
+
+    # ── before the step ──────────────────────────────────────────────────────────────────────────────────────────────
+    def _find(self, unit: Unit, enrollment_id: str) -> Enrollment:
+        found = unit.enrollments.find(enrollment_id)
+        if found is None:
+            raise NotFound(f"no enrollment {enrollment_id!r} in this store")
+        unit.lock(found.profile_id)
+        # Read again under the lock: an exit may have been committed in between.
+        return unit.enrollments.find(enrollment_id) or found
+
+    def _open(self, unit: Unit, enrollment_id: str, effect: Perform, now: datetime) -> _Scene | Result:
+        enrollment = self._find(unit, enrollment_id)
+        if enrollment.state == "ended":
+            return Over(reason=enrollment.reason or "exit")
+        plan = self._planbook.plan(unit, enrollment.digest)
+        profile = unit.profiles.find(enrollment.profile_id)
+        if profile is None or profile.erased_at is not None:
+            end_enrollment(unit, enrollment, "erased", now, tell=False)
+            return Over(reason="erased")
+        exit_ = self._exits.stored(unit, plan, enrollment, profile, now)
+        if exit_:
+            reason, event = exit_
+            if event and plan.goal and self._exits.meets_goal(unit, plan.goal, enrollment, profile, event, now):
+                enrollment = mark_converted(unit, enrollment, event, now)
+            end_enrollment(unit, enrollment, reason, now, tell=False)
+            return Over(reason=reason)
+        step = plan.steps[effect.step_id]
+        is_new = effect.attempt == 1 or enrollment.waiting == "held"
+        if is_new or isinstance(step, Send):
+            record = unit.journeys.find(plan.journey)
+            if record and record.state == "paused":
+                self._stand(unit, enrollment, effect, waiting="held", wake_at=None)
+                return Held()
+        facts = self._facts.of(unit, profile, now, enrollment=enrollment)
+        if is_new:
+            enrollment = self._stand(unit, enrollment, effect, waiting=None, wake_at=None)
+            if not is_true(step.condition, facts):
+                self._note(unit, enrollment, now, "passed_over")
+                return Done()
+            self._note(unit, enrollment, now, "reached")
+        return _Scene(unit, plan, enrollment, profile, effect, facts, now)
+
+    # ── after the step ───────────────────────────────────────────────────────────────────────────────────────────────
+    def _close(self, scene: _Scene, step: Step, result: Result) -> Result:
+        match result:
+            case WaitUntil():
+                self._stand(
+                    scene.unit,
+                    scene.enrollment,
+                    scene.effect,
+                    waiting=result.why,
+                    wake_at=result.until,
+                    awaits_since=scene.effect.since if isinstance(step, WaitFor) else None,
+                )
+                until = result.until.isoformat() if result.until else None
+                self._note(scene.unit, scene.enrollment, scene.now, "waits", why=result.why, until=until)
+            case Chosen() if not isinstance(step, Repeat):
+                self._note(scene.unit, scene.enrollment, scene.now, "chose", goto=result.goto)
+            case _:
+                pass
+        return result
+
+    @staticmethod
+    def _stand(
+        unit: Unit,
+        enrollment: Enrollment,
+        effect: Perform,
+        *,
+        waiting: str | None,
+        wake_at: datetime | None,
+        awaits_since: datetime | None = None,
+    ) -> Enrollment:
+        standing = replace(
+            enrollment,
+            step_id=effect.step_id,
+            visit=effect.visit,
+            reached_at=effect.reached_at,
+            waiting=waiting,
+            wake_at=wake_at,
+            awaits_since=awaits_since,
+        )
+        unit.enrollments.save(standing)
+        return standing
+
+    @staticmethod
+    def _note(unit: Unit, enrollment: Enrollment, at: datetime, what: str, **detail: Any) -> None:
+        unit.enrollments.add_trail(
+            TrailEntry(
+                enrollment_id=enrollment.enrollment_id,
+                seq=0,
+                at=at,
+                what=what,
+                step_id=enrollment.step_id,
+                visit=enrollment.visit,
+                detail=detail,
+            )
+        )
+
+    @staticmethod
+    def _leave_behind(scene: _Scene, step: Step, **values: Any) -> None:
+        steps = {**scene.enrollment.steps, step.step_id: {**scene.enrollment.steps.get(step.step_id, {}), **values}}
+        scene.unit.enrollments.save(replace(scene.enrollment, steps=steps))
+
+    # ── the steps ────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _take(self, scene: _Scene, step: Step) -> Result:
+        match step:
+            case Wait():
+                return self._wait(scene, step)
+            case WaitFor():
+                return self._wait_for(scene, step)
+            case Branch():
+                arm = next((arm for arm in step.arms if is_true(arm.condition, scene.facts)), None)
+                return Chosen(goto=arm.then if arm else step.otherwise)
+            case Split():
+                return self._split(scene, step)
+            case Set():
+                values = resolve(step.values, scene.facts)
+                self._intake.set_attributes(scene.unit, scene.profile, values, scene.now)
+                self._note(scene.unit, scene.enrollment, scene.now, "set", names=sorted(values))
+                return Done()
+            case Emit():
+                return self._emit(scene, step)
+            case Start():
+                return self._start(scene, step)
+            case Repeat():
+                return self._repeat(scene, step)
+            case ExitStep():
+                end_enrollment(scene.unit, scene.enrollment, step.reason, scene.now, tell=False)
+                return Over(reason=step.reason)
+            case Send() | Call():
+                raise AssertionError("sends and calls are performed outside the transaction")
+            case _:
+                assert_never(step)
+
+    def _wait(self, scene: _Scene, step: Wait) -> Result:
+        if scene.effect.is_due:
+            return Done()
+        moment = self._moment(scene, step)
+        if moment is None or moment < scene.effect.reached_at:
+            if step.if_past == "exit" and scene.effect.attempt == 1:
+                end_enrollment(scene.unit, scene.enrollment, "past", scene.now, tell=False)
+                return Over(reason="past")
+            return Done()
+        if moment <= scene.now:
+            return Done()
+        return WaitUntil(until=moment, why="timer")
+
+    def _moment(self, scene: _Scene, step: Wait) -> datetime | None:
+        zone = zone_of(scene.profile, self._facts.project)
+        reached_at = scene.effect.reached_at
+        match step.for_:
+            case Elapsed():
+                return reached_at + timedelta(seconds=step.for_.seconds)
+            case CalendarDays():
+                return schedule.calendar_days(reached_at, step.for_.days, step.for_.at, zone)
+            case NextLocal():
+                return schedule.next_local(reached_at, step.for_.at, zone, step.for_.weekday)
+            case Moment():
+                return as_instant(evaluate(step.for_.expression, scene.facts), zone)
+            case _:
+                assert_never(step.for_)
+
+    def _wait_for(self, scene: _Scene, step: WaitFor) -> Result:
+        effect = scene.effect
+        since = effect.since or effect.reached_at
+        deadline = None
+        if step.within_seconds is not None:
+            deadline = effect.reached_at + timedelta(seconds=step.within_seconds)
+        found = self.find_awaited(scene.unit, step, scene.enrollment, scene.profile, since, deadline, scene.now)
+        if found:
+            event, goto = found
+            self._leave_behind(scene, step, event_id=event.event_id)
+            return Chosen(goto=goto)
+        if effect.is_due:
+            return Chosen(goto=step.otherwise)
+        return WaitUntil(until=deadline, why="event")
+
+    def find_awaited(
+        self,
+        unit: Unit,
+        step: WaitFor,
+        enrollment: Enrollment,
+        profile: Profile,
+        since: datetime,
+        deadline: datetime | None,
+        now: datetime,
+    ) -> tuple[Event, str | None] | None:
+        """The first stored event, by timestamp, that one of the alternatives awaits, and where it leads."""
+        candidates = sorted(
+            (
+                event
+                for name in {a.event: None for a in step.alternatives}
+                for event in unit.events.of(profile.profile_id, name, since=since)
+            ),
+            key=lambda event: (event.timestamp, event.received_at),
+        )
+        for event in candidates:
+            goto = self.awaited(unit, step, enrollment, profile, event, since, deadline, now)
+            if goto is not None:
+                return event, goto[0]
+        return None
+
+    def awaited(
+        self,
+        unit: Unit,
+        step: WaitFor,
+        enrollment: Enrollment,
+        profile: Profile,
+        event: Event,
+        since: datetime,
+        deadline: datetime | None,
+        now: datetime,
+    ) -> tuple[str | None] | None:
+        """Where an event leads, in a tuple of one, if an alternative awaits it; else None."""
+        if event.event_id == enrollment.trigger_event_id or event.timestamp < since:
+            return None
+        if deadline is not None and event.timestamp > deadline:
+            return None
+        facts = self._facts.of(unit, profile, now, event=event, enrollment=enrollment)
+        for alternative in step.alternatives:
+            if alternative.event == event.name and is_true(alternative.condition, facts):
+                return (alternative.then,)
+        return None
+
+    def _split(self, scene: _Scene, step: Split) -> Result:
+        forced = self._forced.split.get(step.step_id, {}).get(scene.profile.profile_id)
+        if forced is None:
+            total = sum(side.weight for side in step.sides)
+            point = ids.bucket(f"split/{scene.plan.journey}/{step.step_id}", scene.profile.profile_id) / 10_000 * total
+            side, upper = step.sides[0], 0.0
+            for side in step.sides:
+                upper += side.weight
+                if point < upper:
+                    break
+        else:
+            side = next(side for side in step.sides if side.name == forced)
+        self._leave_behind(scene, step, side=side.name)
+        return Chosen(goto=side.first)
+
+    def _emit(self, scene: _Scene, step: Emit) -> Result:
+        values = resolve(step.values, scene.facts)
+        event = self._intake.track(
+            scene.unit,
+            profile_id=scene.profile.profile_id,
+            name=step.event,
+            properties={name: value for name, value in values.items() if value is not None},
+            timestamp=scene.now,
+            message_id=f"{scene.enrollment.enrollment_id}/{step.step_id}/{scene.effect.visit}",
+            now=scene.now,
+            source="emit",
+        )
+        self._note(scene.unit, scene.enrollment, scene.now, "emitted", event_id=event.event_id if event else None)
+        return Done()
+
+    def _start(self, scene: _Scene, step: Start) -> Result:
+        values = resolve(step.values, scene.facts)
+        plan = self._planbook.current.get(step.journey)
+        if plan is None:
+            raise NotFound(f"journey {step.journey!r} is not part of this project")
+        came = self._entries.enter(scene.unit, plan, scene.profile, Occasion(at=scene.now, values=values), scene.now)
+        started = came.enrollment_id if isinstance(came, Enrollment) else None
+        self._note(scene.unit, scene.enrollment, scene.now, "started", enrollment_id=started, journey=step.journey)
+        return Done()
+
+    def _repeat(self, scene: _Scene, step: Repeat) -> Result:
+        effect = scene.effect
+        if step.body is None or effect.passes_begun >= step.times:
+            return Done()
+        if effect.passes_begun and step.every_seconds is not None and effect.pass_began_at is not None:
+            next_pass = effect.pass_began_at + timedelta(seconds=step.every_seconds)
+            if next_pass > scene.now:
+                return WaitUntil(until=next_pass, why="every")
+        if step.until is not None and is_true(step.until, scene.facts):
+            return Done()
+        return Chosen(goto=step.body)
+
+    def _send(self, scene: _Scene, step: Send, claim: Claim) -> Result:
+        while True:
+            answer = self._dispatcher.hand_over(claim)
+            with self._store.transaction(scene.profile.profile_id) as unit:
+                enrollment = self._find(unit, scene.enrollment.enrollment_id)
+                result = self._dispatcher.record(unit, scene.plan, step, enrollment, claim, answer, scene.now)
+                if not isinstance(result, Claim):
+                    if enrollment.state == "ended":
+                        return Over(reason=enrollment.reason or "exit")
+                    return self._close(_again(scene, unit, enrollment), step, result)
+            claim = result
+
+    def _request(self, scene: _Scene, step: Call) -> CallRequest:
+        return CallRequest(
+            url=str(resolve(step.url, scene.facts)),
+            method=step.method,
+            json=plain_json(resolve(step.json, scene.facts)),
+            headers={name: str(value) for name, value in resolve(step.headers, scene.facts).items()},
+            timeout_seconds=step.timeout_seconds,
+        )
+
+    def _call(self, scene: _Scene, step: Call, answer: Any) -> Result:
+        with self._store.transaction(scene.profile.profile_id) as unit:
+            enrollment = self._find(unit, scene.enrollment.enrollment_id)
+            profile = unit.profiles.find(scene.profile.profile_id)
+            if profile is None or enrollment.state == "ended":
+                return Over(reason=enrollment.reason or "erased")
+            again = _again(scene, unit, enrollment)
+            self._leave_behind(again, step, response=answer)
+            self._note(unit, enrollment, scene.now, "called", answered=answer is not None)
+            saved = {name: inside(answer, path) for name, path in step.save.items()}
+            if saved and answer is not None:
+                self._intake.set_attributes(unit, profile, saved, scene.now)
+        return Done()
+
+
+def _again(scene: _Scene, unit: Unit, enrollment: Enrollment) -> _Scene:
+    """The same scene in a later transaction."""
+    return _Scene(unit, scene.plan, enrollment, scene.profile, scene.effect, scene.facts, scene.now)
+
+
+def as_instant(value: Any, zone: ZoneInfo) -> datetime | None:
+    """A computed value as an instant: a date means its local midnight; what is neither date nor timestamp is missing."""
+    if isinstance(value, str):
+        value = as_time(value)
+    match value:
+        case datetime():
+            return value
+        case date():
+            return schedule.local_moment(value, "00:00", zone)
+        case _:
+            return None
+
+
+def inside(answer: Any, path: str) -> Any:
+    """The value at a dotted path inside an answer, or None."""
+    for part in path.split("."):
+        if isinstance(answer, Mapping):
+            answer = answer.get(part)
+        elif isinstance(answer, list) and part.isdigit() and int(part) < len(answer):
+            answer = answer[int(part)]
+        else:
+            return None
+    return answer
+
+
+def plain_json(value: Any) -> Any:
+    """Computed values as JSON: instants and dates in ISO 8601, spans in seconds."""
+    match value:
+        case datetime() | date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Mapping():
+            return {name: plain_json(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [plain_json(inner) for inner in value]
+        case _:
+            return value

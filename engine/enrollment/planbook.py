@@ -1,0 +1,85 @@
+"""Plans by version: which one a journey takes people on, and the one on which each person entered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
+from engine.plan.digest import digest as digest_of
+from engine.plan.digest import plan_from_json
+from engine.plan.model import EventTrigger, JourneyTrigger, Plan, ScheduleTrigger, SegmentExit, SegmentTrigger
+from engine.project import Project
+from engine.store import Unit
+
+
+class Planbook:
+    """The project's plans by journey, and any deployed plan by its hash. A hash never changes its plan: cached for good."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._by_digest: dict[str, Plan] = {}
+        self._digests: dict[str, str] = {}
+        for plan in project.plans.values():
+            version = digest_of(plan)
+            self._by_digest[version] = plan
+            self._digests[plan.journey] = version
+
+    @property
+    def current(self) -> Mapping[str, Plan]:
+        """The project's plans, by journey."""
+        return self.project.plans
+
+    def digest(self, journey: str) -> str:
+        """The version of the project's plan of a journey."""
+        return self._digests[journey]
+
+    def plan(self, unit: Unit, digest: str) -> Plan:
+        """The plan with this hash."""
+        known = self._by_digest.get(digest)
+        if known is None:
+            document = unit.journeys.find_plan(digest)
+            if document is None:
+                raise LookupError(f"no plan with the hash {digest} was ever deployed here")
+            known = self._by_digest[digest] = plan_from_json(document)
+        return known
+
+    @cached_property
+    def by_trigger_event(self) -> Mapping[str, tuple[Plan, ...]]:
+        """Plans that an event of a name may trigger."""
+        return self._index(lambda plan: {t.event for t in plan.triggers if isinstance(t, EventTrigger)})
+
+    @cached_property
+    def by_goal_event(self) -> Mapping[str, tuple[Plan, ...]]:
+        return self._index(lambda plan: {plan.goal.event} if plan.goal else set())
+
+    @cached_property
+    def by_ended_journey(self) -> Mapping[str, tuple[Plan, ...]]:
+        return self._index(lambda plan: {t.journey for t in plan.triggers if isinstance(t, JourneyTrigger)})
+
+    @cached_property
+    def tracked_segments(self) -> tuple[str, ...]:
+        """Segments whose changes of membership start or end something, in the project's order."""
+        named = {
+            part.segment
+            for plan in self.current.values()
+            for part in (*plan.triggers, *plan.exits)
+            if isinstance(part, SegmentTrigger | SegmentExit)
+        }
+        return tuple(name for name in self.project.segments if name in named)
+
+    @cached_property
+    def schedules(self) -> tuple[tuple[Plan, int, ScheduleTrigger], ...]:
+        """Every schedule trigger with its place in its plan."""
+        return tuple(
+            (plan, index, trigger)
+            for plan in self.current.values()
+            for index, trigger in enumerate(plan.triggers)
+            if isinstance(trigger, ScheduleTrigger)
+        )
+
+    def _index(self, names_of: Callable[[Plan], set[str]]) -> dict[str, tuple[Plan, ...]]:
+        index: dict[str, list[Plan]] = {}
+        for plan in self.current.values():
+            for name in sorted(names_of(plan)):
+                index.setdefault(name, []).append(plan)
+        return {name: tuple(plans) for name, plans in index.items()}

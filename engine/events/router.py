@@ -1,0 +1,223 @@
+"""From what was committed to its effect: goals, exits, awaited events, memberships, entries.
+
+Each occurrence is routed in one transaction under its profile's lock, together with its removal from the queue; the
+stimuli that come of it are committed with it and delivered afterwards. Killed anywhere, the router begins again with the
+same occurrence, and whatever was done is done once.
+
+The order within one event: it converts, it ends, it is awaited, it changes memberships, it begins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from engine.enrollment.ending import Exits, end_enrollment, mark_converted
+from engine.enrollment.entry import Entries, Occasion
+from engine.enrollment.facts import FactsSource
+from engine.enrollment.model import Enrollment, Nudge, Stimulus
+from engine.enrollment.performer import Performer
+from engine.enrollment.planbook import Planbook
+from engine.events.dues import DueIndex
+from engine.events.model import Membership, Occurrence
+from engine.expressions.evaluate import is_true
+from engine.plan.effects import Arrived, Reconsider
+from engine.plan.model import EventTrigger, JourneyTrigger, Plan, SegmentExit, SegmentTrigger, WaitFor
+from engine.profiles.model import Event, Profile
+from engine.store import Store, Unit
+
+
+class Router:
+    """Gives occurrences their effect."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        planbook: Planbook,
+        facts: FactsSource,
+        exits: Exits,
+        entries: Entries,
+        performer: Performer,
+        dues: DueIndex,
+    ) -> None:
+        self._store = store
+        self._planbook = planbook
+        self._facts = facts
+        self._exits = exits
+        self._entries = entries
+        self._performer = performer
+        self._dues = dues
+
+    def route_all(self, now: datetime) -> int:
+        """Routes until nothing waits; how many occurrences that were."""
+        routed = 0
+        while self.route_next(now):
+            routed += 1
+        return routed
+
+    def route_next(self, now: datetime) -> bool:
+        """Routes the oldest occurrence that nobody else is routing; False where none waits."""
+        with self._store.transaction() as unit:
+            occurrence = unit.queue.next_occurrence()
+            if occurrence is None:
+                return False
+            unit.lock(occurrence.profile_id)
+            self._route(unit, occurrence, now)
+            unit.queue.remove_occurrence(occurrence.seq)
+            return True
+
+    def _route(self, unit: Unit, occurrence: Occurrence, now: datetime) -> None:
+        profile = unit.profiles.find(occurrence.profile_id)
+        if profile is None or profile.erased_at is not None:
+            self._erased(unit, occurrence)
+            return
+        match occurrence.kind:
+            case "event":
+                event = unit.events.find(occurrence.ref)
+                if event:
+                    self._event(unit, profile, event, now)
+            case "changed":
+                self._changed(unit, profile, occurrence, now)
+            case "consented":
+                self.refresh_memberships(unit, profile, occurrence.at, now)
+            case "ended":
+                self._ended(unit, profile, occurrence, now)
+            case "erased":
+                self._erased(unit, occurrence)
+
+    # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _event(self, unit: Unit, profile: Profile, event: Event, now: datetime) -> None:
+        self._convert(unit, profile, event, now)
+        for enrollment in unit.enrollments.active(profile.profile_id):
+            plan = self._planbook.plan(unit, enrollment.digest)
+            reason = self._exits.by_event(unit, plan, enrollment, profile, event, now)
+            if reason:
+                end_enrollment(unit, enrollment, reason, event.received_at, tell=True)
+            elif enrollment.waiting == "event":
+                self._arrive(unit, plan, enrollment, profile, event, now)
+        self._dues.after_event(unit, profile, event, now)
+        if not unit.memberships.of(profile.profile_id):
+            self._dues.arrival_of_profile(unit, profile, now)
+        self.refresh_memberships(unit, profile, event.received_at, now)
+        for plan in self._planbook.by_trigger_event.get(event.name, ()):
+            facts = self._facts.of(unit, profile, now, event=event)
+            if any(
+                isinstance(trigger, EventTrigger) and trigger.event == event.name and is_true(trigger.condition, facts)
+                for trigger in plan.triggers
+            ):
+                self._entries.enter(unit, plan, profile, Occasion.of_event(event), now)
+
+    def _convert(self, unit: Unit, profile: Profile, event: Event, now: datetime) -> None:
+        """Marks, in each journey with this goal, the newest enrollment that the event fits."""
+        for current in self._planbook.by_goal_event.get(event.name, ()):
+            for enrollment in unit.enrollments.of(profile_id=profile.profile_id, journey=current.journey):
+                plan = self._planbook.plan(unit, enrollment.digest)
+                if plan.goal and self._exits.meets_goal(unit, plan.goal, enrollment, profile, event, now):
+                    if enrollment.converted_at is None:
+                        mark_converted(unit, enrollment, event, now)
+                    break
+
+    def _arrive(
+        self, unit: Unit, plan: Plan, enrollment: Enrollment, profile: Profile, event: Event, now: datetime
+    ) -> None:
+        step = plan.steps.get(enrollment.step_id or "")
+        if not isinstance(step, WaitFor) or enrollment.reached_at is None:
+            return
+        since = enrollment.awaits_since or enrollment.reached_at
+        goto = self._performer.awaited(unit, step, enrollment, profile, event, since, enrollment.wake_at, now)
+        if goto is None:
+            return
+        left = {**enrollment.steps, step.step_id: {"event_id": event.event_id}}
+        unit.enrollments.save(replace(enrollment, steps=left, waiting=None, wake_at=None))
+        self._nudge(
+            unit, enrollment, Arrived(step_id=step.step_id, visit=enrollment.visit, goto=goto[0]), event.received_at
+        )
+
+    # ── other occurrences ────────────────────────────────────────────────────────────────────────────────────────────
+    def _changed(self, unit: Unit, profile: Profile, occurrence: Occurrence, now: datetime) -> None:
+        names = occurrence.detail.get("names", ())
+        if not unit.memberships.of(profile.profile_id):
+            self._dues.arrival_of_profile(unit, profile, now)
+        self._dues.after_change(unit, profile, names, now)
+        self.refresh_memberships(unit, profile, occurrence.at, now)
+        if "timezone" in names:
+            for enrollment in unit.enrollments.active(profile.profile_id):
+                if enrollment.waiting in ("timer", "quiet"):
+                    self._nudge(unit, enrollment, Reconsider(), occurrence.at)
+
+    def _ended(self, unit: Unit, profile: Profile, occurrence: Occurrence, now: datetime) -> None:
+        ended = unit.enrollments.find(occurrence.ref)
+        if ended is None:
+            return
+        self.refresh_memberships(unit, profile, occurrence.at, now)
+        values = {"journey": ended.journey, "reason": ended.reason, "key": ended.key}
+        for plan in self._planbook.by_ended_journey.get(ended.journey, ()):
+            facts = self._facts.of(unit, profile, now, trigger=values, event_values=values)
+            if any(
+                isinstance(trigger, JourneyTrigger)
+                and trigger.journey == ended.journey
+                and trigger.reason in (None, ended.reason)
+                and is_true(trigger.condition, facts)
+                for trigger in plan.triggers
+            ):
+                self._entries.enter(unit, plan, profile, Occasion(at=occurrence.at, values=values), now)
+
+    def _erased(self, unit: Unit, occurrence: Occurrence) -> None:
+        for enrollment in unit.enrollments.active(occurrence.profile_id):
+            end_enrollment(unit, enrollment, "erased", occurrence.at, tell=True)
+        self._dues.forget(unit, occurrence.profile_id)
+
+    # ── memberships ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def refresh_memberships(self, unit: Unit, profile: Profile, at: datetime, now: datetime) -> None:
+        """Evaluates what is tracked, and gives every change its effect: exits first, then entries."""
+        tracked = self._planbook.tracked_segments
+        if not tracked:
+            return
+        known = {membership.segment: membership for membership in unit.memberships.of(profile.profile_id)}
+        facts = self._facts.of(unit, profile, now)
+        changed: list[tuple[str, bool]] = []
+        for segment in tracked:
+            is_member = facts.in_segment(segment)
+            before = known.get(segment)
+            if before is None or before.is_member != is_member:
+                unit.memberships.save(
+                    Membership(profile_id=profile.profile_id, segment=segment, is_member=is_member, changed_at=at)
+                )
+            if (before.is_member if before else False) != is_member:
+                changed.append((segment, is_member))
+            self._dues.put_segment(unit, profile, segment, now)
+        for segment, is_member in changed:
+            self._membership_changed(unit, profile, segment, is_member, at, now)
+
+    def _membership_changed(
+        self, unit: Unit, profile: Profile, segment: str, is_member: bool, at: datetime, now: datetime
+    ) -> None:
+        on = "enter" if is_member else "leave"
+        for enrollment in unit.enrollments.active(profile.profile_id):
+            plan = self._planbook.plan(unit, enrollment.digest)
+            facts = self._facts.of(unit, profile, now, enrollment=enrollment)
+            for exit_ in plan.exits:
+                if (
+                    isinstance(exit_, SegmentExit)
+                    and (exit_.segment, exit_.on) == (segment, on)
+                    and enrollment.entered_at <= at
+                    and is_true(exit_.condition, facts)
+                ):
+                    end_enrollment(unit, enrollment, exit_.reason, at, tell=True)
+                    break
+        for plan in self._planbook.current.values():
+            facts = self._facts.of(unit, profile, now)
+            if any(
+                isinstance(trigger, SegmentTrigger)
+                and (trigger.segment, trigger.on) == (segment, on)
+                and is_true(trigger.condition, facts)
+                for trigger in plan.triggers
+            ):
+                self._entries.enter(unit, plan, profile, Occasion(at=at), now)
+
+    @staticmethod
+    def _nudge(unit: Unit, enrollment: Enrollment, nudge: Nudge, at: datetime, delay: timedelta = timedelta()) -> None:
+        unit.queue.add_stimulus(
+            Stimulus(enrollment_id=enrollment.enrollment_id, input=nudge, created_at=at, not_before=at + delay)
+        )

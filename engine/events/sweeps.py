@@ -1,0 +1,145 @@
+"""What only time brings: lapses, dates, schedules, memberships that run out. Reads what is due, fires it once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from engine import schedule
+from engine.enrollment.entry import Entries, Occasion
+from engine.enrollment.facts import FactsSource, zone_of
+from engine.enrollment.planbook import Planbook
+from engine.events.dues import DueIndex, Subject
+from engine.events.model import Due
+from engine.events.router import Router
+from engine.expressions.evaluate import is_true
+from engine.plan.model import DateTrigger, InactiveTrigger, Plan, ScheduleTrigger, Trigger
+from engine.profiles.model import Profile
+from engine.store import Store, Unit
+
+
+class Sweeper:
+    """Fires due rows, each in a transaction of its own under its profile's lock."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        planbook: Planbook,
+        facts: FactsSource,
+        entries: Entries,
+        router: Router,
+        dues: DueIndex,
+    ) -> None:
+        self._store = store
+        self._planbook = planbook
+        self._facts = facts
+        self._entries = entries
+        self._router = router
+        self._dues = dues
+
+    def sweep(self, now: datetime) -> int:
+        """Fires everything due by `now`; how many rows that were."""
+        fired = 0
+        while True:
+            with self._store.transaction() as unit:
+                due = unit.dues.until(now)
+            if not due:
+                return fired
+            for row in due:
+                if row.kind == "schedule" and not row.profile_id:
+                    self._broadcast(row, now)
+                else:
+                    self._fire(row, now)
+                fired += 1
+
+    def _fire(self, row: Due, now: datetime) -> None:
+        with self._store.transaction(row.profile_id) as unit:
+            if unit.dues.find(row.kind, row.profile_id, row.subject) != row:
+                return  # moved or fired since it was read
+            profile = unit.profiles.find(row.profile_id)
+            if profile is None or profile.erased_at is not None:
+                unit.dues.remove(row.kind, row.profile_id, row.subject)
+                return
+            if row.kind == "segment":
+                unit.dues.remove(row.kind, row.profile_id, row.subject)
+                self._router.refresh_memberships(unit, profile, row.due_at, now)
+                return
+            found = self._trigger(row)
+            if found is None:
+                unit.dues.remove(row.kind, row.profile_id, row.subject)
+                return
+            plan, trigger = found
+            self._put_next(unit, row, plan, trigger, profile, now)
+            facts = self._facts.of(unit, profile, now)
+            is_meant = is_true(trigger.condition, facts)
+            if isinstance(trigger, ScheduleTrigger):
+                is_meant = is_meant and facts.in_segment(trigger.to)
+            if is_meant:
+                self._entries.enter(unit, plan, profile, Occasion(at=row.due_at), now)
+
+    def _put_next(self, unit: Unit, row: Due, plan: Plan, trigger: Trigger, profile: Profile, now: datetime) -> None:
+        match trigger:
+            case InactiveTrigger():
+                unit.dues.remove(row.kind, row.profile_id, row.subject)  # re-armed by the next event
+            case DateTrigger():
+                self._dues.put_date(unit, plan, Subject.parse(row.subject), trigger, profile, now, fired=row.due_at)
+            case ScheduleTrigger():
+                zone = zone_of(profile, self._facts.project)
+                local = row.due_at.astimezone(zone).replace(tzinfo=None).isoformat()
+                unit.dues.put(
+                    Due(
+                        kind="schedule",
+                        profile_id=row.profile_id,
+                        subject=row.subject,
+                        due_at=schedule.next_fire(trigger.cron, zone, max(row.due_at, now)),
+                        basis=local,
+                    )
+                )
+            case _:
+                raise AssertionError(f"a {trigger.kind} trigger is never due")
+
+    def _broadcast(self, row: Due, now: datetime) -> None:
+        """A schedule in the project's zone: every member, one by one; the row moves on only when all have been asked."""
+        found = self._trigger(row)
+        zone = schedule.find_zone(self._facts.project.timezone)
+        if found and zone and isinstance(found[1], ScheduleTrigger):
+            plan, trigger = found
+            with self._store.transaction() as unit:
+                profile_ids = unit.profiles.all_ids()
+            for profile_id in profile_ids:
+                with self._store.transaction(profile_id) as unit:
+                    self._invite(unit, plan, trigger, profile_id, row.due_at, now)
+            following = schedule.next_fire(trigger.cron, zone, max(row.due_at, now))
+            with self._store.transaction() as unit:
+                unit.dues.put(Due(kind="schedule", profile_id="", subject=row.subject, due_at=following))
+        else:
+            with self._store.transaction() as unit:
+                unit.dues.remove(row.kind, row.profile_id, row.subject)
+
+    def _invite(
+        self, unit: Unit, plan: Plan, trigger: ScheduleTrigger, profile_id: str, at: datetime, now: datetime
+    ) -> None:
+        profile = unit.profiles.find(profile_id)
+        if profile is None or profile.erased_at is not None:
+            return
+        facts = self._facts.of(unit, profile, now)
+        # A sweep killed half-way begins again: whoever entered at this very moment is not entered twice.
+        if facts.in_segment(trigger.to) and is_true(trigger.condition, facts):
+            self._entries.enter(unit, plan, profile, Occasion(at=at), now)
+
+    def _trigger(self, row: Due) -> tuple[Plan, InactiveTrigger | DateTrigger | ScheduleTrigger] | None:
+        subject = Subject.parse(row.subject)
+        plan = self._planbook.current.get(subject.journey)
+        if plan is None or subject.index >= len(plan.triggers):
+            return None
+        trigger = plan.triggers[subject.index]
+        return (plan, trigger) if isinstance(trigger, InactiveTrigger | DateTrigger | ScheduleTrigger) else None
+
+    def next_at(self) -> datetime | None:
+        """When the next row is due, or None."""
+        with self._store.transaction() as unit:
+            return unit.dues.next_at()
+
+
+#: How far apart sweeps are in production.
+SWEEP_EVERY = timedelta(seconds=60)
