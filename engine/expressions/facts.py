@@ -50,10 +50,19 @@ class Facts(Protocol):
         """The profile's events of a name, by timestamp: those with `timestamp <= now`, and the event under test."""
         ...
 
+    def upcoming(self, name: str) -> Sequence[Event]:
+        """The profile's stored events of a name with `timestamp > now`, by timestamp. Only `stability` asks."""
+        ...
+
     def in_segment(self, name: str) -> bool: ...
 
     def has_consent(self, channel: str, topic: str) -> bool:
         """Whether a message on that channel and topic would find valid consent now."""
+        ...
+
+    def consent_changes_at(self, channel: str, topic: str) -> datetime | None:
+        """The earliest instant after `now` at which time alone may change `has_consent` (a grant expires), or None.
+        Only `stability` asks."""
         ...
 
     def is_enrolled(self, journey: str) -> bool: ...
