@@ -350,6 +350,8 @@ class Plan:
     pace_per_second: float | None = None
     #: What a resume does with those whose moment passed during the pause.
     if_late: Literal["continue", "exit"] = "continue"
+    #: Vanished step id -> the step where people who stand there go on, when a deploy moves them.
+    moved: Mapping[str, str] = field(default_factory=dict)
     #: The first step, or None for a journey without steps.
     first: str | None
     steps: Mapping[str, Step]
