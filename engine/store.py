@@ -175,8 +175,9 @@ class Deliveries(Protocol):
         ...
     def decisions(
         self, *, profile_id: str | None = None, journey: str | None = None, enrollment_id: str | None = None,
+        limit: int | None = None,
     ) -> Sequence[Decision]:
-        """By `decided_at`, then by order of insertion."""
+        """By `decided_at`, then by order of insertion; with `limit`, the newest of them, still in that order."""
         ...
     def received(self, profile_id: str, journey: str) -> Sequence[datetime]:
         """Instants of messages taken by providers for this profile from this journey, tests excluded; ascending."""

@@ -76,7 +76,12 @@ class DictDeliveries:
         self._decisions.put(decision.decision_id, decision)
 
     def decisions(
-        self, *, profile_id: str | None = None, journey: str | None = None, enrollment_id: str | None = None
+        self,
+        *,
+        profile_id: str | None = None,
+        journey: str | None = None,
+        enrollment_id: str | None = None,
+        limit: int | None = None,
     ) -> Sequence[Decision]:
         if enrollment_id is not None:
             found = self._decided_by_enrollment.all(enrollment_id)
@@ -84,12 +89,13 @@ class DictDeliveries:
             found = self._decided_by_profile.all(profile_id)
         else:
             found = self._decided.all() if journey is None else self._decided_by_journey.all(journey)
-        return [
+        found = [
             decision
             for decision in found
             if (profile_id is None or decision.profile_id == profile_id)
             and (journey is None or decision.journey == journey)
         ]
+        return found if limit is None else found[max(len(found) - limit, 0) :]
 
     def received(self, profile_id: str, journey: str) -> Sequence[datetime]:
         return sorted(
