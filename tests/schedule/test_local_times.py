@@ -169,11 +169,13 @@ def test_a_zone_is_found_by_its_name() -> None:
 
 # ── every zone's own oddities ────────────────────────────────────────────────────────────────────────────────────────
 ZONES = (
-    "Africa/Cairo", "Africa/Casablanca", "Africa/El_Aaiun", "Africa/Juba", "America/Asuncion", "America/Chihuahua",
-    "America/Havana", "America/New_York", "America/Nuuk", "America/Santiago", "America/Scoresbysund",
-    "America/St_Johns", "Antarctica/Casey", "Antarctica/Troll", "Asia/Amman", "Asia/Almaty", "Asia/Beirut", "Asia/Gaza",
-    "Asia/Kathmandu", "Asia/Tehran", "Atlantic/Azores", "Australia/Lord_Howe", "Europe/Dublin", "Europe/London", "Europe/Madrid",
-    "Europe/Volgograd", "Pacific/Apia", "Pacific/Chatham", "Pacific/Easter", "Pacific/Fiji", "Pacific/Norfolk", "UTC",
+    "Africa/Cairo", "Africa/Casablanca", "Africa/El_Aaiun", "Africa/Juba", "America/Asuncion",
+    "America/Chihuahua", "America/Havana", "America/New_York", "America/Nuuk", "America/Santiago",
+    "America/Scoresbysund", "America/St_Johns", "Antarctica/Casey", "Antarctica/Troll", "Asia/Amman",
+    "Asia/Almaty", "Asia/Beirut", "Asia/Gaza", "Asia/Kathmandu", "Asia/Tehran",
+    "Atlantic/Azores", "Australia/Lord_Howe", "Europe/Dublin", "Europe/London", "Europe/Madrid",
+    "Europe/Volgograd", "Pacific/Apia", "Pacific/Chatham", "Pacific/Easter", "Pacific/Fiji",
+    "Pacific/Norfolk", "UTC",
 )  # fmt: skip
 
 
