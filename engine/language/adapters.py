@@ -1,4 +1,4 @@
-"""What the compiler knows of a channel's adapter; `channels.registry` fills it in, so that the engine need not import it."""
+"""What the language must know of a channel adapter; the registry in `channels` supplies it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from engine.project import ChannelKind
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdapterInfo:
-    """A registered adapter, as far as `sojourn check` needs it."""
+    """One registered adapter."""
 
-    #: None: it serves any kind.
+    #: None: it serves any kind (`inbox`), and the channel says which.
     kind: ChannelKind | None
-    #: One sentence for each thing wrong with the settings, naming the setting and never its value; empty: fine.
+    #: What is wrong with the settings, a sentence each; never a value.
     check_settings: Callable[[Mapping[str, Any]], list[str]]

@@ -1,0 +1,124 @@
+"""A message as MIME, and what an email adapter refuses to put into a header.
+
+The standard library accepts a line break in a header's *name* and a NUL in its value, and with its usual policy encodes
+a `List-Unsubscribe` of 75 characters or more beyond recognition, which kills one-click unsubscribing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email import policy
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import EmailPolicy
+from email.utils import format_datetime, parseaddr
+from typing import Any
+
+import idna
+
+from channels.base import has_control_characters
+from engine.delivery.message import Message
+from engine.errors import ChannelConfigError, PermanentChannelError, UnsupportedMessage
+
+_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
+#: A longer value could not stand on one line, whose limit is 998 characters with the name.
+_LONGEST_VALUE = 900
+#: The adapter's own, the server's, or the signer's: nobody else sets them.
+_RESERVED = frozenset({
+    "from", "to", "cc", "bcc", "sender", "subject", "date", "message-id", "mime-version", "return-path", "received",
+    "dkim-signature", "arc-seal", "arc-message-signature", "arc-authentication-results", "authentication-results",
+})  # fmt: skip
+_NARROW = policy.SMTP.clone(cte_type="7bit")
+_WIDE = _NARROW.clone(max_line_length=998)
+
+
+class _MailPolicy(EmailPolicy):
+    """Plain values on one line, however long; encoded ones folded, since an encoded word has at most 75 characters."""
+
+    def fold(self, name: str, value: Any) -> str:
+        return str((_WIDE if str(value).isascii() else _NARROW).fold(name, value))
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return (_WIDE if str(value).isascii() else _NARROW).fold_binary(name, value)
+
+
+MAIL_POLICY = _MailPolicy(linesep="\r\n", cte_type="7bit", raise_on_defect=False)
+
+
+def compose(message: Message, sender: str, date: datetime) -> EmailMessage:
+    """The message as MIME: stable `Message-ID`, text before HTML, attachments last; raises only ChannelError."""
+    sender_name, sender_address = split_address(sender)
+    check_headers(message.headers)
+    subject = message.subject or ""
+    if has_control_characters(subject):
+        raise UnsupportedMessage("the subject holds a line break or another control character")
+    mail = EmailMessage(policy=MAIL_POLICY)
+    mail["From"] = Address(display_name=sender_name, addr_spec=sender_address)
+    mail["To"] = recipient(message.to)
+    mail["Subject"] = subject
+    mail["Date"] = format_datetime(date)
+    mail["Message-ID"] = f"<{message.delivery_id}@{sender_address.rpartition('@')[2]}>"
+    for name, value in message.headers.items():
+        mail[name] = value
+    mail.set_content(message.text)
+    if message.html is not None:
+        mail.add_alternative(message.html, subtype="html")
+    for attachment in message.attachments:
+        main, _, sub = attachment.media_type.partition("/")
+        if has_control_characters(attachment.name) or not (_NAME.fullmatch(main) and re.fullmatch(r"[\w.+-]+", sub)):
+            raise UnsupportedMessage("an attachment's name or media type is none")
+        mail.add_attachment(attachment.content, maintype=main, subtype=sub, filename=attachment.name)
+    return mail
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises UnsupportedMessage for a header that could forge another one or take the place of one of ours."""
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise UnsupportedMessage("a header's name may have letters, digits and hyphens, at most 64")
+        if name.lower() in _RESERVED or name.lower().startswith("content-"):
+            raise UnsupportedMessage(f"the header `{name}` is not for a message to set")
+        if has_control_characters(value):
+            raise UnsupportedMessage(f"the header `{name}` holds a line break or another control character")
+        if len(value) > _LONGEST_VALUE:
+            raise UnsupportedMessage(f"the header `{name}` is longer than {_LONGEST_VALUE} characters")
+
+
+def split_address(sender: str) -> tuple[str, str]:
+    """Display name and bare address of `Demo Shop <hello@shop.example>`; raises ChannelConfigError where it is none."""
+    name, address = parseaddr(sender)
+    if has_control_characters(sender) or "@" not in address.strip("@"):
+        raise ChannelConfigError("the sender is no email address: write `Name <name@domain>` under `from`")
+    try:
+        bare = _with_ascii_domain(address)
+        Address(display_name=name, addr_spec=bare)
+    except (ValueError, IndexError):
+        bare = ""
+    if not bare.isascii() or not bare:
+        raise ChannelConfigError("the sender's address is not usable: only its domain may hold non-ASCII letters")
+    return name, bare
+
+
+def recipient(to: str) -> str:
+    """The bare address with its domain in ASCII; raises a permanent error where it is none."""
+    local, _, domain = to.rpartition("@")
+    try:
+        if not local or not domain or re.search(r"[\s<>,;]", to):
+            raise ValueError
+        address = _with_ascii_domain(to)
+        Address(addr_spec=address)
+    except (ValueError, IndexError):
+        address = ""
+    if not address:
+        raise PermanentChannelError("the recipient is no email address", reason="invalid_address")
+    if not address.isascii():
+        raise UnsupportedMessage("the part before the @ holds non-ASCII letters, which few servers take")
+    return address
+
+
+def _with_ascii_domain(address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    # IDNA 2008: the standard library's codec is the older one, under which `faß.example` is another domain.
+    return f"{local}@{domain if domain.isascii() else idna.encode(domain, uts46=True).decode()}"

@@ -1,0 +1,250 @@
+"""Email over SMTP: any server that takes mail, with STARTTLS, implicit TLS, or neither on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+import smtplib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from channels.base import (
+    AdapterContext,
+    AdapterSettings,
+    ChannelAdapter,
+    Meaning,
+    Secret,
+    Text,
+    channel_error,
+    required_sender,
+)
+from channels.email.mime import compose, split_address
+from engine.delivery.message import Capabilities, Message, SendResult
+from engine.errors import ChannelError
+
+CONNECT_SECONDS = 5.0
+REPLY_SECONDS = 15.0
+
+Tls = Literal["none", "starttls", "implicit"]
+Stage = Literal["greeting", "sign-in", "sender", "recipient", "message"]
+
+
+class SmtpSettings(AdapterSettings):
+    host: Text
+    port: int = Field(default=587, ge=1, le=65535)
+    username: Text | None = None
+    password: Secret | None = None
+    #: Unless set: implicit on port 465, none to this machine, else starttls.
+    tls: Tls | None = None
+    from_: Text | None = Field(default=None, alias="from")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> SmtpSettings:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("settings `username` and `password` go together")
+        if self.password is not None and self.security == "none" and not _is_this_machine(self.host):
+            raise ValueError(
+                "setting `tls` may not be `none` with a `password`: it would cross the network in the clear"
+            )
+        return self
+
+    @property
+    def security(self) -> Tls:
+        if self.tls is not None:
+            return self.tls
+        if self.port == 465:
+            return "implicit"
+        return "none" if _is_this_machine(self.host) else "starttls"
+
+
+class Smtp(ChannelAdapter[SmtpSettings]):
+    """One SMTP server."""
+
+    name = "smtp"
+    Settings = SmtpSettings
+    capabilities = Capabilities(kind="email", has_attachments=True)
+
+    #: Enhanced status codes (RFC 3463) of a permanent refusal, by their beginning.
+    MEANINGS: ClassVar[Mapping[str, Meaning]] = {
+        "5.1.1": "invalid_address",  # no such mailbox
+        "5.1.2": "invalid_address",  # no such domain
+        "5.1.3": "invalid_address",  # malformed
+        "5.1.6": "invalid_address",  # moved, no forwarding address
+        "5.1.10": "invalid_address",  # the domain takes no mail
+        "5.2.3": "too_large",
+        "5.3.4": "too_large",
+        "5.7": "config",  # policy: relaying, sender not allowed, authentication wanted
+    }
+
+    def __init__(self, settings: SmtpSettings, context: AdapterContext) -> None:
+        super().__init__(settings, context)
+        self._idle: list[smtplib.SMTP] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        with self._lock:
+            connections, self._idle = self._idle, []
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.quit()
+
+    def deliver(self, message: Message) -> SendResult:
+        sender = required_sender(message.from_, self.settings.from_)
+        mail = compose(message, sender, datetime.now(UTC))
+        content = mail.as_bytes()
+        connection = self._take()
+        try:
+            self._hand_over(connection, split_address(sender)[1], str(mail["To"]), content)
+        except ChannelError:
+            self._give_back(connection)
+            raise
+        except BaseException:
+            # Half a dialogue: whatever came next would be taken for the rest of this message.
+            connection.close()
+            raise
+        self._give_back(connection)
+        return SendResult(provider_message_id=str(mail["Message-ID"]))
+
+    def _hand_over(self, connection: smtplib.SMTP, sender: str, to: str, content: bytes) -> None:
+        size = [f"SIZE={len(content)}"] if connection.has_extn("size") else []
+        self._expect(250, "sender", *self._ask(lambda: connection.mail(sender, size)))
+        self._expect(250, "recipient", *self._ask(lambda: connection.rcpt(to)))
+        self._expect(354, "message", *self._ask(lambda: connection.docmd("DATA")))
+        try:
+            # A line that is a lone dot ends the message, so a dot at a line's beginning is doubled.
+            connection.send(re.sub(rb"(?m)^\.", b"..", content.rstrip(b"\r\n") + b"\r\n") + b".\r\n")
+            code, reply = connection.getreply()
+        except OSError as error:
+            failure = channel_error(
+                "doubtful", f"smtp lost the connection after the message was sent ({type(error).__name__})"
+            )
+        else:
+            return self._expect(250, "message", code, reply)
+        raise failure
+
+    @staticmethod
+    def _ask(command: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
+        """The server's reply to a command before the message itself: where none comes, nothing was sent."""
+        # smtplib's own errors are OSErrors, too.
+        try:
+            return command()
+        except OSError as error:
+            failure = channel_error("transient", f"smtp lost the connection ({type(error).__name__}): nothing was sent")
+        raise failure
+
+    def _expect(self, wanted: int, stage: Stage, code: int, reply: bytes) -> None:
+        if code != wanted:
+            raise self.refusal(stage, code, reply)
+
+    def refusal(self, stage: Stage, code: int, reply: bytes) -> ChannelError:
+        """The error for a reply; its text is left out, since servers quote the address in it."""
+        enhanced = re.match(rb"[245]\.\d{1,3}\.\d{1,3}(?!\d)", reply.strip())
+        status = enhanced.group().decode() if enhanced else ""
+        told = f"{code} {status}".strip()
+        return channel_error(self._meaning(stage, code, status), f"smtp: the server refused the {stage} ({told})")
+
+    def _meaning(self, stage: Stage, code: int, status: str) -> Meaning:
+        if 400 <= code < 500 or code < 200:
+            return "transient"
+        if stage in ("greeting", "sign-in"):
+            return "config"
+        by_status = self.MEANINGS.get(status) or self.MEANINGS.get(status.rpartition(".")[0])
+        if stage == "sender":
+            # Who we are is the same for every message: only the size is this one's.
+            return "too_large" if by_status == "too_large" or code == 552 else "config"
+        if stage == "message":
+            if by_status == "config":
+                # A filter that dislikes this text says nothing about the account.
+                return "not_allowed"
+            return "too_large" if code == 552 and not by_status else by_status or "rejected"
+        return by_status or "rejected"
+
+    # Connections
+
+    def _take(self) -> smtplib.SMTP:
+        """A connection for the caller alone: a living idle one, else a new one."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    break
+                connection = self._idle.pop()
+            try:
+                # Asks whether it is still alive, and forgets what a refused message left behind.
+                if connection.rset()[0] == 250:
+                    return connection
+            except OSError:
+                pass
+            connection.close()
+        return self._connect()
+
+    def _give_back(self, connection: smtplib.SMTP) -> None:
+        # smtplib closes a connection that it finds lost.
+        if connection.sock is not None:
+            with self._lock:
+                self._idle.append(connection)
+
+    def _connect(self) -> smtplib.SMTP:
+        connection: smtplib.SMTP | None = None
+        try:
+            connection = self._dial()
+            self._introduce(connection)
+            return connection
+        except (OSError, UnicodeError) as error:
+            failure = self._connection_error(error)
+        if connection is not None:
+            connection.close()
+        raise failure
+
+    def _connection_error(self, error: Exception) -> ChannelError:
+        match error:
+            case smtplib.SMTPConnectError():
+                return self.refusal("greeting", error.smtp_code, b"")
+            case smtplib.SMTPResponseException():
+                return self.refusal("sign-in", error.smtp_code, b"")
+            case ssl.SSLCertVerificationError():
+                return channel_error("config", "smtp: the server's certificate is not valid for `host`")
+            case smtplib.SMTPException() if not isinstance(error, smtplib.SMTPServerDisconnected):
+                return channel_error("config", "smtp: the server offers no STARTTLS, or no way to sign in that we know")
+            case UnicodeError():
+                return channel_error("config", "smtp: `username` and `password` may hold ASCII only")
+            case _:
+                told = type(error).__name__
+                return channel_error("transient", f"smtp cannot reach the server ({told}): nothing was sent")
+
+    def _dial(self) -> smtplib.SMTP:
+        settings = self.settings
+        # Without a name given, smtplib asks DNS for ours, which may take many seconds.
+        name = socket.gethostname()
+        if settings.security == "implicit":
+            return smtplib.SMTP_SSL(
+                settings.host, settings.port, name, timeout=CONNECT_SECONDS, context=ssl.create_default_context()
+            )
+        return smtplib.SMTP(settings.host, settings.port, name, timeout=CONNECT_SECONDS)
+
+    def _introduce(self, connection: smtplib.SMTP) -> None:
+        settings = self.settings
+        if connection.sock is not None:
+            connection.sock.settimeout(REPLY_SECONDS)
+        connection.ehlo_or_helo_if_needed()
+        if settings.security == "starttls":
+            code, reply = connection.starttls(context=ssl.create_default_context())
+            if code != 220:
+                raise smtplib.SMTPResponseException(code, reply)
+        if settings.username is not None and settings.password is not None:
+            connection.login(settings.username, settings.password.get_secret_value())
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
