@@ -1,0 +1,82 @@
+"""What becomes of rendered HTML before it is mailed: one document, hidden preheader, inlined styles, safe links."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from html.parser import HTMLParser
+
+import css_inline
+
+#: For a template that is only a fragment, in a project without a layout of its own. Styles are inline already.
+_SKELETON = """\
+<!doctype html>
+<html lang="{locale}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{subject}</title>
+</head>
+<body style="margin:0;padding:0;background:#ffffff;color:#1f2328">
+<div style="max-width:600px;margin:0 auto;padding:24px;font:16px/1.5 'Segoe UI',Helvetica,Arial,sans-serif">
+{content}
+</div>
+</body>
+</html>
+"""
+_PREHEADER = '<div style="display:none;max-height:0;overflow:hidden;mso-hide:all">{preheader}</div>'
+
+_WHOLE = re.compile(r"<html[\s>]", re.IGNORECASE)
+_BODY = re.compile(r"<body(?:\s[^>]*)?>", re.IGNORECASE)
+_STYLE = re.compile(r"<style[\s>]", re.IGNORECASE)
+#: Browsers pass over these inside a scheme.
+_IGNORED = dict.fromkeys(range(0x21))
+_SCRIPTED = ("javascript:", "vbscript:", "data:")
+_URL_ATTRIBUTES = frozenset(["href", "src", "action", "formaction", "background", "poster"])
+
+# Remote sheets would be fetched while a message is rendered; `@media` rules live in the style element, so it stays.
+_INLINER = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
+
+
+class ScriptedLink(Exception):
+    """A link whose scheme runs code in the reader's program; `line` is the document's."""
+
+
+def is_whole(html: str) -> bool:
+    """True where the HTML is a document, not a fragment of one."""
+    return _WHOLE.search(html) is not None
+
+
+def in_skeleton(content: str, *, subject: str, locale: str) -> str:
+    """A fragment as a small responsive document."""
+    return _SKELETON.format(content=content, subject=escape(subject), locale=escape(locale))
+
+
+def with_preheader(html: str, preheader: str) -> str:
+    """The document with the line that inboxes show beside the subject, hidden at the top of its body."""
+    hidden = _PREHEADER.format(preheader=escape(preheader))
+    body = _BODY.search(html)
+    return f"{html[: body.end()]}\n{hidden}{html[body.end() :]}" if body else hidden + html
+
+
+def with_inlined_styles(html: str) -> str:
+    """The document with the rules of its style elements on the elements, as mail clients want them."""
+    return _INLINER.inline(html) if _STYLE.search(html) else html
+
+
+def check_links(html: str) -> None:
+    """Raises `ScriptedLink` where a link or an image would run code or carry its content along."""
+    # Nearly no message holds one of the words; only those that do are parsed.
+    bare = html.translate(_IGNORED).lower()
+    if any(scheme in bare for scheme in _SCRIPTED):
+        checker = _LinkChecker()
+        checker.feed(html)
+        checker.close()
+
+
+class _LinkChecker(HTMLParser):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        for name, value in attrs:
+            target = (value or "").translate(_IGNORED).lower()
+            if name in _URL_ATTRIBUTES and target.startswith(_SCRIPTED):
+                raise ScriptedLink

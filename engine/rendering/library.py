@@ -1,0 +1,127 @@
+"""The `templates/` folder, read once: a template can only name what was found in it then.
+
+Names never reach the file system, so no name can leave the folder; a link that points out of it is not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.rendering.front_matter import FrontMatter, TemplateProblem, split_front_matter
+
+#: Bytes of one template file.
+MAX_BYTES = 256 * 1024
+#: Where includes are looked up, in this order; the second is `templates/` itself.
+PARTIAL_FOLDERS = ("shared/", "")
+#: The partial that the fragment of every email is set into, where the project has it.
+LAYOUT = "layout.html"
+
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
+_LOCALE = r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*"
+_FOLDER = re.compile(_NAME)
+_TEMPLATE = re.compile(rf"{_NAME}(?:/{_NAME})*")
+_FILE = re.compile(rf"(?P<stem>{_NAME}(?:/{_NAME})*)(?:\.(?P<locale>{_LOCALE}))?\.(?P<extension>html|txt)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateFile:
+    #: Relative to `templates/`: `email/cart/reminder.es.html`.
+    path: str
+    #: The path without locale and extension: `email/cart/reminder`.
+    stem: str
+    #: The locale in its name, or empty.
+    locale: str
+    #: `html` or `txt`.
+    extension: str
+    text: str = field(repr=False)
+    parts: FrontMatter = field(repr=False)
+    #: What is wrong with the file itself (size, encoding, front matter).
+    problems: tuple[TemplateProblem, ...] = ()
+
+
+class Library:
+    """Every template of a project, by path."""
+
+    def __init__(self, root: Path) -> None:
+        """Reads `templates/` under the project's root; a project without the folder has no templates."""
+        self._files = {file.path: file for file in _read(root / "templates")}
+        self._locales = frozenset(file.locale for file in self._files.values())
+
+    def locales(self, *wished: str) -> tuple[str, ...]:
+        """Suffixes to try for these locales in order, none last: `es-MX`, `en` → `es-MX`, `es`, `en`, ``.
+
+        Only suffixes that some file has: whatever a profile says, there are no more chains than the files allow.
+        """
+        tried = [step for locale in wished for step in _widening(locale)]
+        return tuple(dict.fromkeys([*(each for each in tried if each in self._locales), ""]))
+
+    def find(self, folder: str, template: str, extension: str, locales: tuple[str, ...]) -> TemplateFile | None:
+        """The file of a channel's template for the first of the locales that has one, or None."""
+        if not _FOLDER.fullmatch(folder) or not _TEMPLATE.fullmatch(template):
+            return None
+        return self._first(f"{folder}/{template}", extension, locales)
+
+    def find_partial(self, name: str, locales: tuple[str, ...]) -> TemplateFile | None:
+        """The file that an include or an extends names, in the first of the locales that has it, or None."""
+        parts = _FILE.fullmatch(name)
+        if not parts:
+            return None
+        # A name that says its locale means that very file.
+        locales = (parts["locale"],) if parts["locale"] else locales
+        found = (self._first(folder + parts["stem"], parts["extension"], locales) for folder in PARTIAL_FOLDERS)
+        return next((file for file in found if file), None)
+
+    def variants(self, folder: str, template: str) -> tuple[TemplateFile, ...]:
+        """All files of a template, in every locale and with either extension, by path."""
+        stem = f"{folder}/{template}"
+        return tuple(file for path, file in sorted(self._files.items()) if file.stem == stem)
+
+    def _first(self, stem: str, extension: str, locales: tuple[str, ...]) -> TemplateFile | None:
+        paths = (f"{stem}.{locale}.{extension}" if locale else f"{stem}.{extension}" for locale in locales)
+        return next((self._files[path] for path in paths if path in self._files), None)
+
+
+def _widening(locale: str) -> Iterator[str]:
+    language, *rest = locale.replace("_", "-").split("-")
+    parts = [language.lower(), *rest]
+    for length in range(len(parts), 0, -1):
+        yield "-".join(parts[:length])
+
+
+def _read(folder: Path) -> Iterator[TemplateFile]:
+    inside = folder.resolve()
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            file = Path(parent, name)
+            path = file.relative_to(folder).as_posix()
+            parts = _FILE.fullmatch(path)
+            if parts and file.resolve().is_relative_to(inside) and file.is_file():
+                yield _template_file(path, parts.groupdict(), file.read_bytes())
+
+
+def _template_file(path: str, parts: Mapping[str, str | None], content: bytes) -> TemplateFile:
+    problems: tuple[TemplateProblem, ...] = ()
+    text = ""
+    if len(content) > MAX_BYTES:
+        problems = (TemplateProblem(file=path, line=1, column=1, message="the template is larger than 256 KiB"),)
+    else:
+        try:
+            text = content.decode("utf-8").removeprefix("\ufeff").replace("\r\n", "\n")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            message, hint = "the template is not UTF-8 text", "save it with the encoding UTF-8"
+            problems = (TemplateProblem(file=path, line=line, column=1, message=message, hint=hint),)
+    front = split_front_matter(path, text)
+    return TemplateFile(
+        path=path,
+        stem=str(parts["stem"]),
+        locale=parts["locale"] or "",
+        extension=str(parts["extension"]),
+        text=text,
+        parts=front,
+        problems=problems + front.problems,
+    )

@@ -1,0 +1,87 @@
+"""The text twin of an HTML message, for readers and filters that want one."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+_BLOCK = re.compile(
+    "address|article|blockquote|div|dl|dt|dd|figure|footer|form|h[1-6]|header|hr|li|main|nav|ol|p|pre|section|table|tr|ul"
+)
+#: Blocks that an empty line sets apart.
+_SPACED = re.compile("blockquote|h[1-6]|hr|ol|p|pre|table|ul")
+_UNSEEN = re.compile("head|script|style|title")
+#: Elements without an end.
+_VOID = re.compile("area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr")
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all|visibility\s*:\s*hidden", re.IGNORECASE)
+_LINKS = ("http:", "https:", "mailto:", "tel:")
+_WHITE = re.compile(r"[ \t\r\n\f]+")
+#: Invisible characters that pad preheaders.
+_PADDING = re.compile("[\u00ad\u034f\u200b-\u200f\u2060\ufeff]")
+
+
+class _Writer(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._out: list[str] = []
+        #: Open elements inside one that is not seen, itself included.
+        self._hidden: list[str] = []
+        #: Targets of the open links, each with where its text begins in `_out`.
+        self._links: list[tuple[str, int]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        is_unseen = _UNSEEN.fullmatch(tag) or "hidden" in given or _HIDDEN_STYLE.search(given.get("style") or "")
+        if (self._hidden or is_unseen) and not _VOID.fullmatch(tag):
+            self._hidden.append(tag)
+        if self._hidden or is_unseen:
+            return
+        if tag == "a":
+            self._links.append((given.get("href") or "", len(self._out)))
+        elif tag == "br":
+            self._out.append("\n")
+        elif tag == "hr":
+            self._out.append("\n\n---\n\n")
+        elif tag == "li":
+            self._out.append("\n- ")
+        elif tag == "img":
+            self._out.append(given.get("alt") or "")
+        elif tag in ("td", "th"):
+            self._out.append(" ")
+        else:
+            self._break(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._hidden:
+            if tag in self._hidden:
+                # Elements left open inside end with it.
+                while self._hidden.pop() != tag:
+                    pass
+        elif tag == "a" and self._links:
+            target, start = self._links.pop()
+            shown = "".join(self._out[start:]).strip()
+            is_repeated = shown in (target, target.partition(":")[2].removeprefix("//"))
+            if target.lower().startswith(_LINKS) and not is_repeated:
+                self._out.append(f" ({target})" if shown else target)
+        elif not _VOID.fullmatch(tag):
+            self._break(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self._out.append(_WHITE.sub(" ", _PADDING.sub("", data)))
+
+    def _break(self, tag: str) -> None:
+        if _BLOCK.fullmatch(tag):
+            self._out.append("\n\n" if _SPACED.fullmatch(tag) else "\n")
+
+    def text(self) -> str:
+        lines = [" ".join(line.split(" ")).strip(" \u00a0") for line in "".join(self._out).split("\n")]
+        return re.sub(r"\n{3,}", "\n\n", "\n".join(re.sub(" {2,}", " ", line) for line in lines)).strip()
+
+
+def text_of(html: str) -> str:
+    """The words of an HTML document: hidden elements left out, links as `text (url)`, one empty line between blocks."""
+    writer = _Writer()
+    writer.feed(html)
+    writer.close()
+    return writer.text()
