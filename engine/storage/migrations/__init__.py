@@ -1,0 +1,1 @@
+"""Changes of the tables, applied by `Database.migrate`."""

@@ -1,0 +1,1 @@
+"""The store in SQL: a module a repository, over SQLAlchemy's core."""

@@ -1,0 +1,102 @@
+"""Deliveries and decisions, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, func, select, true
+from sqlalchemy.sql.expression import false
+
+from engine.delivery.model import COUNTED, TAKEN, Decision, Delivery
+from engine.storage.sql.records import Records
+from engine.storage.tables import decisions, deliveries
+from engine.storage.types import Instant
+
+_DELIVERIES = Records(Delivery, deliveries, key=("delivery_id",))
+_FIND = _DELIVERIES.select().where(deliveries.c.delivery_id == bindparam("delivery_id"))
+_PROVIDED = (
+    _DELIVERIES.select()
+    .where(
+        deliveries.c.via == bindparam("via"),
+        deliveries.c.provider_message_id == bindparam("provider_message_id"),
+    )
+    .order_by(deliveries.c.seq.desc())
+    .limit(1)
+)
+_INSTANT = func.coalesce(deliveries.c.sent_at, deliveries.c.claimed_at, type_=Instant)
+_OF_PERSON = deliveries.c.profile_id == bindparam("profile_id")
+_IS_REAL = deliveries.c.is_test == false()
+_COUNTED = (
+    select(_INSTANT, deliveries.c.channel)
+    .where(
+        _OF_PERSON,
+        _IS_REAL,
+        deliveries.c.is_marketing == true(),
+        deliveries.c.status.in_(COUNTED),
+        bindparam("since", type_=Instant) < _INSTANT,
+    )
+    .order_by(_INSTANT, deliveries.c.channel)
+)
+_RECEIVED = (
+    select(_INSTANT)
+    .where(_OF_PERSON, _IS_REAL, deliveries.c.journey == bindparam("journey"), deliveries.c.status.in_(TAKEN))
+    .order_by(_INSTANT)
+)
+
+_DECISIONS = Records(Decision, decisions, key=("decision_id",))
+_DECIDED = _DECISIONS.select().order_by(decisions.c.decided_at, decisions.c.seq)
+
+
+class SqlDeliveries:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def save(self, delivery: Delivery) -> None:
+        _DELIVERIES.put(self._connection, delivery)
+
+    def find(self, delivery_id: str) -> Delivery | None:
+        return _DELIVERIES.first(self._connection, _FIND, {"delivery_id": delivery_id})
+
+    def find_by_provider_id(self, via: str, provider_message_id: str) -> Delivery | None:
+        return _DELIVERIES.first(self._connection, _PROVIDED, {"via": via, "provider_message_id": provider_message_id})
+
+    def of(
+        self,
+        *,
+        profile_id: str | None = None,
+        journey: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[Delivery]:
+        # Backwards, so that a limit leaves the newest.
+        statement = _DELIVERIES.select().order_by(deliveries.c.claimed_at.desc(), deliveries.c.seq.desc()).limit(limit)
+        for column, value in (
+            (deliveries.c.profile_id, profile_id), (deliveries.c.journey, journey), (deliveries.c.status, status),
+        ):  # fmt: skip
+            if value is not None:
+                statement = statement.where(column == value)
+        return _DELIVERIES.all(self._connection, statement)[::-1]
+
+    def counted(self, profile_id: str, since: datetime) -> Sequence[tuple[datetime, str]]:
+        rows = self._connection.execute(_COUNTED, {"profile_id": profile_id, "since": since})
+        return [(instant, channel) for instant, channel in rows]
+
+    def decide(self, decision: Decision) -> None:
+        _DECISIONS.put(self._connection, decision)
+
+    def decisions(
+        self, *, profile_id: str | None = None, journey: str | None = None, enrollment_id: str | None = None
+    ) -> Sequence[Decision]:
+        statement = _DECIDED
+        for column, value in (
+            (decisions.c.profile_id, profile_id),
+            (decisions.c.journey, journey),
+            (decisions.c.enrollment_id, enrollment_id),
+        ):
+            if value is not None:
+                statement = statement.where(column == value)
+        return _DECISIONS.all(self._connection, statement)
+
+    def received(self, profile_id: str, journey: str) -> Sequence[datetime]:
+        return self._connection.scalars(_RECEIVED, {"profile_id": profile_id, "journey": journey}).all()

@@ -1,0 +1,50 @@
+"""Moments at which only time will change something, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, func, select
+
+from engine.events.model import Due
+from engine.storage.sql.records import Records
+from engine.storage.tables import dues
+from engine.storage.types import Instant
+
+_DUES = Records(Due, dues, key=("kind", "profile_id", "subject"))
+_SAME = (
+    dues.c.kind == bindparam("kind"),
+    dues.c.profile_id == bindparam("profile_id"),
+    dues.c.subject == bindparam("subject"),
+)
+_FIND = _DUES.select().where(*_SAME)
+_REMOVE = delete(dues).where(*_SAME)
+_UNTIL = (
+    _DUES.select()
+    .where(dues.c.due_at <= bindparam("now", type_=Instant))
+    .order_by(dues.c.due_at, dues.c.kind, dues.c.profile_id, dues.c.subject)
+    .limit(bindparam("most"))
+)
+_NEXT_AT = select(func.min(dues.c.due_at, type_=Instant))
+
+
+class SqlDues:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def put(self, due: Due) -> None:
+        _DUES.put(self._connection, due)
+
+    def find(self, kind: str, profile_id: str, subject: str) -> Due | None:
+        return _DUES.first(self._connection, _FIND, {"kind": kind, "profile_id": profile_id, "subject": subject})
+
+    def remove(self, kind: str, profile_id: str, subject: str) -> None:
+        self._connection.execute(_REMOVE, {"kind": kind, "profile_id": profile_id, "subject": subject})
+
+    def until(self, now: datetime, limit: int = 1000) -> Sequence[Due]:
+        return _DUES.all(self._connection, _UNTIL, {"now": now, "most": limit})
+
+    def next_at(self) -> datetime | None:
+        at: datetime | None = self._connection.scalar(_NEXT_AT)
+        return at

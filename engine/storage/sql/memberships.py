@@ -1,0 +1,34 @@
+"""Memberships of segments, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, select
+
+from engine.events.model import Membership
+from engine.storage.sql.records import Records
+from engine.storage.tables import memberships
+
+_MEMBERSHIPS = Records(Membership, memberships, key=("profile_id", "segment"))
+_OF = _MEMBERSHIPS.select().where(memberships.c.profile_id == bindparam("profile_id")).order_by(memberships.c.segment)
+_MEMBERS = (
+    select(memberships.c.profile_id)
+    # Bare, as in the index of members.
+    .where(memberships.c.segment == bindparam("segment"), memberships.c.is_member)
+    .order_by(memberships.c.profile_id)
+)
+
+
+class SqlMemberships:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def of(self, profile_id: str) -> Sequence[Membership]:
+        return _MEMBERSHIPS.all(self._connection, _OF, {"profile_id": profile_id})
+
+    def save(self, membership: Membership) -> None:
+        _MEMBERSHIPS.put(self._connection, membership)
+
+    def members(self, segment: str) -> Sequence[str]:
+        return self._connection.scalars(_MEMBERS, {"segment": segment}).all()

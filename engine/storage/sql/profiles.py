@@ -1,0 +1,115 @@
+"""Profiles and their identifiers, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from engine.profiles.model import Profile
+from engine.storage.identifiers import identifiers
+from engine.storage.sql.records import Records
+from engine.storage.tables import (
+    consents,
+    deliveries,
+    dues,
+    enrollments,
+    events,
+    links,
+    memberships,
+    occurrences,
+    profiles,
+    refusals,
+)
+from engine.storage.tables import identifiers as identifier_table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Identifier:
+    kind: str
+    value: str
+    profile_id: str
+
+
+_PROFILES = Records(Profile, profiles, key=("profile_id",))
+_IDENTIFIERS = Records(_Identifier, identifier_table, key=("kind", "value"))
+_FIND = _PROFILES.select().where(profiles.c.profile_id == bindparam("profile_id"))
+_FIND_BY = (
+    _PROFILES.select()
+    .join(identifier_table, identifier_table.c.profile_id == profiles.c.profile_id)
+    .where(identifier_table.c.kind == bindparam("kind"), identifier_table.c.value == bindparam("value"))
+)
+_UNIDENTIFY = delete(identifier_table).where(
+    identifier_table.c.kind == bindparam("kind"),
+    identifier_table.c.value == bindparam("value"),
+    identifier_table.c.profile_id == bindparam("profile_id"),
+)
+_ALL_IDS = select(profiles.c.profile_id).where(profiles.c.erased_at.is_(None)).order_by(profiles.c.profile_id)
+
+_OF_PERSON = {
+    table: table.c.profile_id == bindparam("person")
+    for table in (
+        consents, deliveries, dues, enrollments, events, identifier_table, links, memberships, occurrences, refusals,
+    )
+}  # fmt: skip
+_EMPTIED = (
+    delete(identifier_table).where(_OF_PERSON[identifier_table]),
+    update(events).where(_OF_PERSON[events]).values(properties={}),
+    update(deliveries).where(_OF_PERSON[deliveries]).values(to="", subject=None, html=None, text=None),
+    update(enrollments).where(_OF_PERSON[enrollments]).values(trigger={}, steps={}),
+    update(consents).where(_OF_PERSON[consents]).values(evidence={}),
+    # Where a link led was part of a message's body, and may name the person; so may the date that a due counts from.
+    update(links).where(_OF_PERSON[links]).values(url=None),
+    delete(dues).where(_OF_PERSON[dues]),
+    delete(memberships).where(_OF_PERSON[memberships]),
+)
+_HANDED_OVER = (
+    *(
+        update(table).where(_OF_PERSON[table]).values(profile_id=bindparam("other"))
+        for table in (identifier_table, events, occurrences, deliveries, refusals, links)
+    ),
+    delete(dues).where(_OF_PERSON[dues]),
+    delete(memberships).where(_OF_PERSON[memberships]),
+)
+
+
+class SqlProfiles:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, profile_id: str) -> Profile | None:
+        return _PROFILES.first(self._connection, _FIND, {"profile_id": profile_id})
+
+    def find_by(self, kind: str, value: str) -> Profile | None:
+        return _PROFILES.first(self._connection, _FIND_BY, {"kind": kind, "value": value})
+
+    def save(self, profile: Profile) -> None:
+        stored = self.find(profile.profile_id)
+        before = frozenset() if stored is None else identifiers(stored)
+        after = identifiers(profile)
+        _PROFILES.put(self._connection, profile)
+        # Sorted: two transactions that take the same identifiers lock them in the same order.
+        for kind, value in sorted(before - after):
+            self._connection.execute(_UNIDENTIFY, {"kind": kind, "value": value, "profile_id": profile.profile_id})
+        for kind, value in sorted(after - before):
+            self.identify(kind, value, profile.profile_id)
+
+    def identify(self, kind: str, value: str, profile_id: str) -> None:
+        _IDENTIFIERS.put(self._connection, _Identifier(kind=kind, value=value, profile_id=profile_id))
+
+    def all_ids(self) -> Sequence[str]:
+        return self._connection.scalars(_ALL_IDS).all()
+
+    def erase(self, profile_id: str, at: datetime) -> None:
+        profile = self.find(profile_id)
+        if profile is None:
+            return
+        _PROFILES.put(self._connection, Profile(profile_id=profile_id, created_at=profile.created_at, erased_at=at))
+        for statement in _EMPTIED:
+            self._connection.execute(statement, {"person": profile_id})
+
+    def hand_over(self, source_id: str, target_id: str) -> None:
+        for statement in _HANDED_OVER:
+            self._connection.execute(statement, {"person": source_id, "other": target_id})

@@ -1,0 +1,45 @@
+"""One transaction on a database."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import Connection, text
+
+from engine.storage.sql.access import SqlAccess
+from engine.storage.sql.consents import SqlConsents
+from engine.storage.sql.deliveries import SqlDeliveries
+from engine.storage.sql.dues import SqlDues
+from engine.storage.sql.enrollments import SqlEnrollments
+from engine.storage.sql.events import SqlEvents
+from engine.storage.sql.journeys import SqlJourneys
+from engine.storage.sql.memberships import SqlMemberships
+from engine.storage.sql.profiles import SqlProfiles
+from engine.storage.sql.queue import SqlQueue
+
+_LOCK = text("SELECT pg_advisory_xact_lock(:number)")
+
+
+class SqlUnit:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.profiles = SqlProfiles(connection)
+        self.events = SqlEvents(connection)
+        self.journeys = SqlJourneys(connection)
+        self.enrollments = SqlEnrollments(connection)
+        self.deliveries = SqlDeliveries(connection)
+        self.consents = SqlConsents(connection)
+        self.queue = SqlQueue(connection)
+        self.dues = SqlDues(connection)
+        self.memberships = SqlMemberships(connection)
+        self.access = SqlAccess(connection)
+
+    def lock(self, profile_id: str) -> None:
+        # On SQLite every transaction has excluded all others since it began.
+        if self._connection.dialect.name == "postgresql":
+            self._connection.execute(_LOCK, {"number": lock_number(profile_id)})
+
+
+def lock_number(subject: str) -> int:
+    """The signed 64-bit number by which PostgreSQL knows the lock on a subject."""
+    return int.from_bytes(hashlib.sha256(subject.encode()).digest()[:8], "big", signed=True)
