@@ -1,4 +1,4 @@
-"""What an expression may ask about: one profile at one instant. Declared here, implemented over a store or in memory."""
+"""What an expression may ask: one profile at one instant. Declared here, implemented over a store or in memory."""
 
 from __future__ import annotations
 
