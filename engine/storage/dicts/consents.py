@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.consent.model import ConsentRecord, Suppression
-from engine.storage.dicts.shelf import Journal, Shelf
+from engine.storage.dicts.shelf import Journal, Shelf, newest
 
 
 class DictConsents:
@@ -28,8 +28,7 @@ class DictConsents:
         return self._by_profile.all(profile_id)
 
     def log(self, *, limit: int | None = None) -> Sequence[ConsentRecord]:
-        records = self._log.all()
-        return records if limit is None else records[max(len(records) - limit, 0) :]
+        return newest(self._log.all(), limit)
 
     def suppress(self, suppression: Suppression) -> None:
         self._suppressions.put(suppression.suppression_id, suppression)

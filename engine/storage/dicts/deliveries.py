@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from engine.delivery.model import COUNTED, TAKEN, Decision, Delivery
-from engine.storage.dicts.shelf import Journal, Place, Shelf
+from engine.storage.dicts.shelf import Journal, Place, Shelf, newest
 
 
 def _provided(delivery: Delivery) -> Place | None:
@@ -62,7 +62,7 @@ class DictDeliveries:
             for delivery in found
             if (journey is None or delivery.journey == journey) and (status is None or delivery.status == status)
         ]
-        return found if limit is None else found[max(len(found) - limit, 0) :]
+        return newest(found, limit)
 
     def counted(self, profile_id: str, since: datetime) -> Sequence[tuple[datetime, str]]:
         counted = [
@@ -95,7 +95,7 @@ class DictDeliveries:
             if (profile_id is None or decision.profile_id == profile_id)
             and (journey is None or decision.journey == journey)
         ]
-        return found if limit is None else found[max(len(found) - limit, 0) :]
+        return newest(found, limit)
 
     def received(self, profile_id: str, journey: str) -> Sequence[datetime]:
         return sorted(

@@ -146,3 +146,8 @@ class Shelf(Generic[K, V]):
             del self._rows[key]
         else:
             self._rows[key] = new
+
+
+def newest(records: list[V], limit: int | None) -> list[V]:
+    """The last of them, still in their order."""
+    return records if limit is None else records[max(len(records) - limit, 0) :]

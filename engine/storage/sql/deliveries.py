@@ -45,7 +45,6 @@ _RECEIVED = (
 )
 
 _DECISIONS = Records(Decision, decisions, key=("decision_id",))
-_DECIDED = _DECISIONS.select().order_by(decisions.c.decided_at, decisions.c.seq)
 
 
 class SqlDeliveries:
@@ -61,6 +60,7 @@ class SqlDeliveries:
     def find_by_provider_id(self, via: str, provider_message_id: str) -> Delivery | None:
         return _DELIVERIES.first(self._connection, _PROVIDED, {"via": via, "provider_message_id": provider_message_id})
 
+    # Lists that may have a limit are read backwards, so that it leaves the newest.
     def of(
         self,
         *,
@@ -69,7 +69,6 @@ class SqlDeliveries:
         status: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Delivery]:
-        # Backwards, so that a limit leaves the newest.
         statement = _DELIVERIES.select().order_by(deliveries.c.claimed_at.desc(), deliveries.c.seq.desc()).limit(limit)
         for column, value in (
             (deliveries.c.profile_id, profile_id), (deliveries.c.journey, journey), (deliveries.c.status, status),
@@ -86,9 +85,14 @@ class SqlDeliveries:
         _DECISIONS.put(self._connection, decision)
 
     def decisions(
-        self, *, profile_id: str | None = None, journey: str | None = None, enrollment_id: str | None = None
+        self,
+        *,
+        profile_id: str | None = None,
+        journey: str | None = None,
+        enrollment_id: str | None = None,
+        limit: int | None = None,
     ) -> Sequence[Decision]:
-        statement = _DECIDED
+        statement = _DECISIONS.select().order_by(decisions.c.decided_at.desc(), decisions.c.seq.desc()).limit(limit)
         for column, value in (
             (decisions.c.profile_id, profile_id),
             (decisions.c.journey, journey),
@@ -96,7 +100,7 @@ class SqlDeliveries:
         ):
             if value is not None:
                 statement = statement.where(column == value)
-        return _DECISIONS.all(self._connection, statement)
+        return _DECISIONS.all(self._connection, statement)[::-1]
 
     def received(self, profile_id: str, journey: str) -> Sequence[datetime]:
         return self._connection.scalars(_RECEIVED, {"profile_id": profile_id, "journey": journey}).all()
