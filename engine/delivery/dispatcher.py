@@ -44,7 +44,7 @@ from engine.policy.moments import earliest_allowed
 from engine.policy.quiet import quiet_until
 from engine.policy.windows import window_until
 from engine.profiles.model import Profile
-from engine.project import Channel, Topic
+from engine.project import Channel
 from engine.store import Unit
 
 #: A transient error is retried after this, doubling, up to `_LONGEST_RETRY`, for at most `_RETRY_FOR`.

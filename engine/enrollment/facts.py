@@ -110,6 +110,9 @@ class StoreFacts:
             self._events[name] = known
         return known
 
+    def upcoming(self, name: str) -> Sequence[Event]:
+        return [event for event in self._unit.events.of(self.profile_id, name) if event.timestamp > self.now]
+
     def in_segment(self, name: str) -> bool:
         known = self._segments.get(name)
         if known is None:
@@ -127,6 +130,19 @@ class StoreFacts:
             return False
         hashed = address_hash(self._source.project_key, configured.kind, address)
         return decide_consent(asked, channel, hashed, self._unit.consents.of(self.profile_id), self.now).is_allowed
+
+    def consent_changes_at(self, channel: str, topic: str) -> datetime | None:
+        # Any expiry ahead will do: early is harmless, late is not.
+        return min(
+            (
+                record.expires_at
+                for record in self._unit.consents.of(self.profile_id)
+                if record.expires_at is not None
+                and record.expires_at > self.now
+                and (record.channel, record.topic) == (channel, topic)
+            ),
+            default=None,
+        )
 
     def is_enrolled(self, journey: str) -> bool:
         return any(enrollment.journey == journey for enrollment in self._unit.enrollments.active(self.profile_id))

@@ -1,0 +1,402 @@
+"""From scenario files to scenarios; what is wrong with a file is said with its place, all of it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.errors import BadInput
+from engine.language.diagnostics import Problems, suggest
+from engine.language.source import ListNode, MapNode, Node, ScalarNode, plain, read_source
+from engine.plan.model import Split
+from engine.project import Project
+from engine.schedule import parse_duration
+from engine.simulator.scenario import (
+    LONGEST,
+    Action,
+    Aliased,
+    Answer,
+    AttributesSet,
+    Consented,
+    ConsentGiven,
+    Enrolled,
+    Erased,
+    Expected,
+    Person,
+    ProviderFails,
+    Reported,
+    Row,
+    Scenario,
+    Steered,
+    Tracked,
+)
+
+_KEYS = ("scenario", "start", "journeys", "profiles", "events", "until", "answers", "force", "expect")
+_PERSON = ("id", "email", "phone", "chat", "timezone", "locale", "attributes", "consents")
+_EXPECTED: Mapping[str, tuple[str, ...]] = {
+    "messages": (
+        "at",
+        "profile",
+        "channel",
+        "journey",
+        "step",
+        "template",
+        "to",
+        "subject",
+        "topic",
+        "via",
+        "contains",
+    ),
+    "decisions": ("at", "profile", "journey", "step", "channel", "outcome"),
+    "enrollments": ("at", "profile", "journey", "key", "state", "reason", "step", "converted"),
+    "entries_refused": ("at", "profile", "journey", "key", "reason"),
+    "emitted": ("at", "profile", "event", "properties"),
+    "calls": ("at", "url", "json", "method"),
+    "profiles": ("id", "attributes", "segments", "not_segments"),
+}
+_EXPECTED_AS = {**{name: name for name in _EXPECTED}, "messages_include": "messages", "system_messages": "messages"}
+#: What a row under `events` may be, by the key that names it, and the keys that it takes.
+_ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "event": ("profile", "properties", "timestamp", "message_id"),
+    "set": ("profile",),
+    "grant": ("profile", "by"),
+    "confirm": ("profile", "by"),
+    "withdraw": ("profile", "by"),
+    "object": ("profile", "by"),
+    "reply": ("profile", "channel"),
+    "bounce": ("profile", "channel"),
+    "complaint": ("profile", "channel"),
+    "open": ("profile",),
+    "click": ("profile",),
+    "enroll": ("profile", "with"),
+    "alias": ("profile",),
+    "erase": ("profile",),
+    "pause": (),
+    "resume": (),
+    "stop": (),
+    "provider": ("fails", "for"),
+}
+
+
+def read_scenarios(file: str, content: bytes, project: Project, problems: Problems) -> list[Scenario]:
+    """The scenarios of one file; those that cannot be used are left out and named in `problems` (code SJ8xx)."""
+    found = []
+    for document in read_source(file, content, problems).documents:
+        if not isinstance(document, MapNode):
+            problems.error("SJ801", document, "a scenario is a mapping that begins with `scenario:`")
+            continue
+        reader = _Reader(document, project, problems)
+        scenario = reader.read()
+        if scenario and not reader.has_failed:
+            found.append(scenario)
+    return found
+
+
+class _Reader:
+    """Reads one scenario."""
+
+    def __init__(self, document: MapNode, project: Project, problems: Problems) -> None:
+        self._document = document
+        self._project = project
+        self._problems = problems
+        self._start = datetime(2000, 1, 1, tzinfo=UTC)
+        self.has_failed = False
+
+    def _fail(self, node: Node, message: str, hint: str = "", code: str = "SJ802") -> None:
+        self.has_failed = True
+        self._problems.error(code, node, message, hint)
+
+    def read(self) -> Scenario | None:
+        document = self._document
+        self._known(document, _KEYS)
+        name, start = document.get("scenario"), document.get("start")
+        if not isinstance(name, ScalarNode) or not isinstance(name.value, str):
+            self._fail(name or document, "a scenario has a name: `scenario: what must be true`", code="SJ801")
+            return None
+        begins = self._instant(start) if start else None
+        if begins is None:
+            self._fail(start or document, "`start` is the first instant: a timestamp with its offset", code="SJ801")
+            return None
+        self._start = begins
+        people = tuple(self._people(document.get("profiles")))
+        rows = sorted(self._rows(document.get("events")), key=lambda row: row.at)
+        until = self._moment(document.get("until"))
+        if until is not None and not self._start <= until <= self._start + LONGEST:
+            self._fail(document.get("until") or document, f"`until` lies within {LONGEST.days} days from the start")
+        force = document.get("force")
+        forced = plain(force) if isinstance(force, MapNode) else {}
+        self._check_force(force, forced)
+        return Scenario(
+            name=name.value,
+            file=name.file,
+            line=name.line,
+            start=self._start,
+            journeys=self._journeys(document.get("journeys")),
+            people=people,
+            rows=tuple(rows),
+            until=until,
+            answers=self._answers(document.get("answers")),
+            forced_holdout=tuple(str(person) for person in forced.get("holdout", ())),
+            forced_split=forced.get("split", {}),
+            expected=self._expected(document.get("expect")),
+        )
+
+    # ── pieces ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    def _known(self, node: MapNode, allowed: Iterable[str]) -> None:
+        names = tuple(allowed)
+        for pair in node.pairs.values():
+            if pair.key.value not in names:
+                self._fail(pair.key, f"`{pair.key.value}` is not known here", suggest(str(pair.key.value), names))
+
+    def _list(self, node: Node | None, what: str) -> tuple[MapNode, ...]:
+        if node is None or (isinstance(node, ScalarNode) and node.value is None):
+            return ()
+        if not isinstance(node, ListNode):
+            self._fail(node, f"{what} is a list of mappings")
+            return ()
+        rows = []
+        for item in node.items:
+            if isinstance(item, MapNode):
+                rows.append(item)
+            else:
+                self._fail(item, f"each row of {what} is a mapping")
+        return tuple(rows)
+
+    def _text(self, node: MapNode, key: str, *, required: bool = False) -> str | None:
+        value = node.get(key)
+        if value is None or (isinstance(value, ScalarNode) and value.value is None):
+            if required:
+                self._fail(node, f"`{key}` is missing")
+            return None
+        if isinstance(value, ScalarNode) and not isinstance(value.value, bool):
+            return str(value.value)
+        self._fail(value, f"`{key}` is text")
+        return None
+
+    def _mapping(self, node: MapNode, key: str) -> Mapping[str, Any]:
+        value = node.get(key)
+        if value is None or (isinstance(value, ScalarNode) and value.value is None):
+            return {}
+        if isinstance(value, MapNode):
+            return dict(plain(value))
+        self._fail(value, f"`{key}` is a mapping")
+        return {}
+
+    def _one_of(self, node: Node, value: str | None, allowed: Iterable[str], what: str) -> str:
+        names = tuple(allowed)
+        if value not in names:
+            self._fail(node, f"{value!r} is no {what} of this project", suggest(str(value), names))
+            return names[0] if names else ""
+        return value
+
+    def _instant(self, node: Node) -> datetime | None:
+        if isinstance(node, ScalarNode) and isinstance(node.value, str):
+            try:
+                moment = datetime.fromisoformat(node.value)
+            except ValueError:
+                return None
+            return moment.astimezone(UTC) if moment.tzinfo else None
+        return None
+
+    def _moment(self, node: Node | None) -> datetime | None:
+        """An offset from the start (`90m`, `-3d`) or a timestamp."""
+        if node is None:
+            return None
+        moment = self._instant(node)
+        if moment is not None:
+            return moment
+        written = str(node.value) if isinstance(node, ScalarNode) else ""
+        try:
+            return self._start + parse_duration(written, can_be_negative=True)
+        except BadInput:
+            hint = "`90m`, `3d4h`, `-2d`, or a timestamp with its offset"
+            self._fail(node, f"{written!r} is no moment", hint)
+            return None
+
+    def _journeys(self, node: Node | None) -> tuple[str, ...] | None:
+        if node is None:
+            return None
+        if not isinstance(node, ListNode):
+            self._fail(node, "`journeys` is a list of names")
+            return None
+        return tuple(
+            self._one_of(
+                item, str(item.value) if isinstance(item, ScalarNode) else None, self._project.plans, "journey"
+            )
+            for item in node.items
+        )
+
+    def _people(self, node: Node | None) -> Iterable[Person]:
+        for row in self._list(node, "`profiles`"):
+            self._known(row, _PERSON)
+            consents = []
+            for consent in self._list(row.get("consents"), "`consents`"):
+                self._known(consent, ("channel", "topic", "basis"))
+                basis = self._text(consent, "basis") or "consent"
+                consents.append(
+                    Consented(
+                        channel=self._channel(consent),
+                        topic=self._one_of(consent, self._text(consent, "topic"), self._project.topics, "topic"),
+                        basis="soft_opt_in" if basis == "soft_opt_in" else "consent",
+                    )
+                )
+            chat = self._mapping(row, "chat")
+            yield Person(
+                person=self._text(row, "id", required=True) or "",
+                email=self._text(row, "email"),
+                phone=self._text(row, "phone"),
+                chat={channel: str(handle) for channel, handle in chat.items()},
+                timezone=self._text(row, "timezone"),
+                locale=self._text(row, "locale"),
+                attributes=self._mapping(row, "attributes"),
+                consents=tuple(consents),
+            )
+
+    def _channel(self, node: MapNode) -> str:
+        return self._one_of(node, self._text(node, "channel"), self._project.channels, "channel")
+
+    def _rows(self, node: Node | None) -> Iterable[Row]:
+        for row in self._list(node, "`events`"):
+            named = [key for key in _ACTIONS if key in row.pairs]
+            at = self._moment(row.get("at")) if row.get("at") else None
+            if row.get("at") is None:
+                self._fail(row, "a row under `events` says `at`")
+            if len(named) != 1:
+                self._fail(row, "a row under `events` is one of " + ", ".join(f"`{key}`" for key in _ACTIONS))
+                continue
+            self._known(row, ("at", named[0], *_ACTIONS[named[0]]))
+            if at is None:
+                continue
+            action = self._action(row, named[0], at)
+            if action:
+                yield Row(at=at, action=action, line=row.line)
+
+    def _action(self, row: MapNode, key: str, at: datetime) -> Action | None:
+        value = row.get(key)
+        assert value is not None
+        scalar = str(value.value) if isinstance(value, ScalarNode) else ""
+        who = self._text(row, "profile", required="profile" in _ACTIONS[key]) or ""
+        match key:
+            case "event":
+                return Tracked(
+                    person=who,
+                    event=scalar,
+                    properties=self._mapping(row, "properties"),
+                    timestamp=self._moment(row.get("timestamp")) or at,
+                    message_id=self._text(row, "message_id"),
+                )
+            case "set":
+                return AttributesSet(person=who, values=self._mapping(row, "set"))
+            case "grant" | "confirm" | "withdraw" | "object":
+                inner = (
+                    value
+                    if isinstance(value, MapNode)
+                    else MapNode(file=value.file, line=value.line, column=value.column, pairs={})
+                )
+                self._known(inner, ("channel", "topic"))
+                channel, topic = self._text(inner, "channel"), self._text(inner, "topic")
+                if channel is not None:
+                    channel = self._channel(inner)
+                if topic is not None:
+                    topic = self._one_of(inner, topic, self._project.topics, "topic")
+                if key in ("grant", "confirm") and (channel is None or topic is None):
+                    self._fail(row, f"a `{key}` names its channel and its topic")
+                by = self._text(row, "by") or "person"
+                return ConsentGiven(person=who, action=key, channel=channel, topic=topic, by=by)  # type: ignore[arg-type]
+            case "reply":
+                return Reported(person=who, kind="replied", channel=self._channel(row), text=scalar)
+            case "bounce":
+                self._one_of(value, scalar, ("hard", "soft"), "kind of bounce")
+                return Reported(person=who, kind="bounced", channel=self._channel(row), is_hard=scalar == "hard")
+            case "complaint":
+                return Reported(person=who, kind="complained", channel=self._channel(row))
+            case "open" | "click":
+                return Reported(person=who, kind="opened" if key == "open" else "clicked", step=scalar)
+            case "enroll":
+                journey = self._one_of(value, scalar, self._project.plans, "journey")
+                return Enrolled(person=who, journey=journey, values=self._mapping(row, "with"))
+            case "alias":
+                return Aliased(person=who, other=scalar)
+            case "erase":
+                return Erased(person=who)
+            case "pause" | "resume" | "stop":
+                journey = self._one_of(value, scalar, self._project.plans, "journey")
+                return Steered(action=key, journey=journey)  # type: ignore[arg-type]
+            case _:
+                return self._provider(row, value, scalar)
+
+    def _provider(self, row: MapNode, value: Node, channel: str) -> Action | None:
+        fails = self._one_of(row, self._text(row, "fails", required=True), ("permanent", "outage"), "way to fail")
+        lasting = self._text(row, "for", required=True) or ""
+        try:
+            return ProviderFails(
+                channel=self._one_of(value, channel, self._project.channels, "channel"),
+                how="permanent" if fails == "permanent" else "outage",
+                lasting=parse_duration(lasting),
+            )
+        except BadInput as problem:
+            self._fail(row, str(problem))
+            return None
+
+    def _answers(self, node: Node | None) -> Mapping[str, Answer]:
+        if node is None:
+            return {}
+        if not isinstance(node, MapNode):
+            self._fail(node, "`answers` is a mapping of URLs")
+            return {}
+        answers = {}
+        for url, pair in node.pairs.items():
+            if not isinstance(pair.value, MapNode):
+                self._fail(pair.value, "an answer is a mapping of `status` and `json`")
+                continue
+            self._known(pair.value, ("status", "json"))
+            given = plain(pair.value)
+            answers[url] = Answer(status=given.get("status", 200), json=given.get("json", {}))
+        return answers
+
+    def _check_force(self, node: Node | None, forced: Mapping[str, Any]) -> None:
+        if node is None:
+            return
+        if not isinstance(node, MapNode):
+            self._fail(node, "`force` is a mapping of `holdout` and `split`")
+            return
+        self._known(node, ("holdout", "split"))
+        sides = {
+            step.step_id: tuple(side.name for side in step.sides)
+            for plan in self._project.plans.values()
+            for step in plan.steps.values()
+            if isinstance(step, Split)
+        }
+        for step_id, people in (forced.get("split") or {}).items():
+            self._one_of(node, str(step_id), sides, "split")
+            for side in (people or {}).values():
+                self._one_of(node, str(side), sides.get(str(step_id), ()), "side of this split")
+
+    def _expected(self, node: Node | None) -> Expected:
+        if node is None:
+            self._fail(self._document, "a scenario expects something: `expect:`")
+            return Expected()
+        if not isinstance(node, MapNode):
+            self._fail(node, "`expect` is a mapping")
+            return Expected()
+        self._known(node, _EXPECTED_AS)
+        read: dict[str, tuple[Mapping[str, Any], ...]] = {}
+        for key, kind in _EXPECTED_AS.items():
+            given = node.get(key)
+            if given is not None:
+                read[key] = tuple(self._expected_row(row, kind) for row in self._list(given, f"`{key}`"))
+        return Expected(**read)
+
+    def _expected_row(self, row: MapNode, kind: str) -> Mapping[str, Any]:
+        self._known(row, _EXPECTED[kind])
+        values = dict(plain(row))
+        if "at" in values:
+            values["at"] = self._moment(row.get("at"))
+        for key, known in self._references().items():
+            if key in values:
+                self._one_of(row.get(key) or row, str(values[key]), known, key)
+        return values
+
+    def _references(self) -> Mapping[str, Iterable[str]]:
+        return {"journey": self._project.plans, "channel": self._project.channels}

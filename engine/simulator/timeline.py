@@ -1,0 +1,88 @@
+"""One timeline for every driver: at each instant what comes in, then what sweeps find, then what falls due.
+
+The carrier is the only difference between virtual time and Temporal: it runs the interpreters and knows their timers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from engine.enrollment.carrier import Carrier
+from engine.simulator.scenario import LONGEST
+from engine.simulator.world import World
+
+#: Nothing that works settles in more rounds at one instant; what does not is a cycle that makes no time pass.
+_MOST_ROUNDS = 1000
+
+
+class SimulatedCarrier(Carrier, Protocol):
+    """A carrier whose time is moved by the timeline."""
+
+    def approach(self, moment: datetime) -> None:
+        """Time goes on to `moment`, but what falls due at it has not fallen due yet."""
+        ...
+
+    def next_wake_at(self) -> datetime | None:
+        """The earliest timer of anybody, or None."""
+        ...
+
+    def wake(self, moment: datetime) -> bool:
+        """Lets what falls due by `moment` fall due; False where nothing did."""
+        ...
+
+    def settle(self) -> bool:
+        """Carries everything delivered as far as it goes at this instant; False where nothing was to be done."""
+        ...
+
+
+def play(world: World, carrier: SimulatedCarrier, on_progress: Callable[[datetime], None] | None = None) -> datetime:
+    """Plays the world's scenario to its end; the instant at which it ended.
+
+    The end is `until`, else when nothing is pending any more, after 400 days at the latest.
+    """
+    world.begin()
+    end = world.scenario.until or world.scenario.start + LONGEST
+    rows = [row for row in world.scenario.rows if world.scenario.start <= row.at <= end]
+    place = 0
+    while True:
+        moments = [world.engine.sweeper.next_at(), carrier.next_wake_at(), _next_stimulus(world)]
+        if place < len(rows):
+            moments.append(rows[place].at)
+        pending = [moment for moment in moments if moment is not None]
+        moment = max(min(pending), world.clock.now) if pending else None
+        if moment is None or moment > end:
+            break
+        if on_progress:
+            on_progress(moment)
+        carrier.approach(moment)
+        world.clock.now = moment
+        while place < len(rows) and rows[place].at == moment:
+            world.apply(rows[place])
+            _settle(world, carrier, moment)
+            place += 1
+        _settle(world, carrier, moment)
+        if world.engine.sweeper.sweep(moment):
+            _settle(world, carrier, moment)
+        while carrier.wake(moment):
+            _settle(world, carrier, moment)
+    if world.scenario.until:
+        carrier.approach(end)
+        world.clock.now = end
+    return world.clock.now
+
+
+def _settle(world: World, carrier: SimulatedCarrier, now: datetime) -> None:
+    """Routes, delivers and carries until nothing at this instant is left to do."""
+    for _ in range(_MOST_ROUNDS):
+        routed = world.engine.router.route_all(now)
+        delivered = world.engine.courier.deliver_due(carrier, now)
+        if not (carrier.settle() or routed or delivered):
+            return
+    raise RuntimeError(f"the world does not settle at {now.isoformat()}: journeys start each other without end")
+
+
+def _next_stimulus(world: World) -> datetime | None:
+    with world.store.transaction() as unit:
+        return unit.queue.next_stimulus_at()

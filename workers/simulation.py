@@ -1,0 +1,252 @@
+"""The second driver of scenarios: the real workflows and worker on Temporal's time-skipping server, over real SQLite.
+
+The test server's clock starts at the machine's own time, cannot be set, and runs on with it while work is done. So the
+engine's time is mapped onto it (`workers.contracts.clock.Clock`): another origin, and many server seconds to one engine
+second, which makes real latencies vanish. The timeline tells when time may go on; this carrier moves the server there,
+lets timers fire, and waits until every workflow stands still again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from engine.assembly import Engine
+from engine.delivery.message import Adapter
+from engine.enrollment.model import Enrollment, Stimulus
+from engine.plan.effects import Perform, Result
+from engine.project import Project
+from engine.simulator.observed import Observed, observe
+from engine.simulator.scenario import Scenario
+from engine.simulator.timeline import play
+from engine.simulator.world import SIMULATION_KEY, World
+from engine.storage.database import Database
+from workers.activities.steps import StepActivities
+from workers.contracts.clock import Clock
+from workers.contracts.payloads import Standing
+from workers.contracts.plans import PLANS
+from workers.embedded import time_skipping_server
+from workers.gateway import Gateway, workflow_id
+from workers.loop import LoopThread
+from workers.worker import run_workers
+
+#: Server seconds to an engine second: a latency of a second is ten milliseconds of the engine's.
+RATE = 100.0
+#: The server is brought this close (engine time) to an instant before what comes in at it, and this far past it for
+#: the timers of that instant.
+_BEFORE = timedelta(milliseconds=400)
+_AFTER = timedelta(milliseconds=100)
+#: A server whose time has come this far is replaced by a new one: beyond lie the limits of 64-bit nanoseconds.
+_LATEST = datetime(2180, 1, 1, tzinfo=UTC)
+#: How long (real time) a world may take to stand still before the run is given up.
+_PATIENCE_SECONDS = 60.0
+
+
+class TemporalCarrier:
+    """Carries a world's enrollments as workflows on a time-skipping server."""
+
+    def __init__(
+        self, world: World, environment: WorkflowEnvironment, loop: LoopThread, gateway: Gateway, clock: Clock
+    ) -> None:
+        self._world = world
+        self._environment = environment
+        self._loop = loop
+        self._gateway = gateway
+        self._clock = clock
+        #: Workflows that were given something, or whose timer is due, since the world last stood still.
+        self._touched: dict[str, None] = {}
+        self._carried: dict[str, str] = {}
+
+    def deliver(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
+        self._carried[enrollment.enrollment_id] = workflow_id(enrollment, SIMULATION_KEY)
+        self._touched[enrollment.enrollment_id] = None
+        self._gateway.deliver(stimulus, enrollment)
+
+    def approach(self, moment: datetime) -> None:
+        self._advance_server(self._clock.to_server(moment - _BEFORE))
+
+    def next_wake_at(self) -> datetime | None:
+        with self._world.store.transaction() as unit:
+            return unit.enrollments.next_wake_at()
+
+    def wake(self, moment: datetime) -> bool:
+        upcoming = self.next_wake_at()
+        if upcoming is None or upcoming > moment:
+            return False
+        with self._world.store.transaction() as unit:
+            for enrollment_id in self._carried:
+                enrollment = unit.enrollments.find(enrollment_id)
+                if enrollment and enrollment.state == "active" and enrollment.wake_at and enrollment.wake_at <= moment:
+                    self._touched[enrollment_id] = None
+        self._advance_server(self._clock.to_server(moment + _AFTER))
+        return True
+
+    def settle(self) -> bool:
+        is_busy = bool(self._touched)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while self._touched:
+            enrollment_id = next(iter(self._touched))
+            if self._stands_still(enrollment_id):
+                del self._touched[enrollment_id]
+            elif time.monotonic() > deadline:
+                raise RuntimeError(f"enrollment {enrollment_id} does not come to rest on Temporal")
+            else:
+                time.sleep(0.002)
+        return is_busy
+
+    def close(self) -> None:
+        """Ends what still runs, so that the next world's time does not pass through it."""
+        client = self._environment.client
+        with self._world.store.transaction() as unit:
+            alive = [
+                workflow
+                for enrollment_id, workflow in self._carried.items()
+                if (enrollment := unit.enrollments.find(enrollment_id)) and enrollment.state == "active"
+            ]
+        for workflow in alive:
+            self._loop.run(_terminate(client, workflow))
+
+    def _stands_still(self, enrollment_id: str) -> bool:
+        with self._world.store.transaction() as unit:
+            enrollment = unit.enrollments.find(enrollment_id)
+        if enrollment is None or enrollment.state == "ended":
+            return True
+        standing = self._loop.run(_standing(self._environment.client, self._carried[enrollment_id]))
+        if standing is None or not standing.is_idle or standing.mode == "performing":
+            return False
+        return standing.wake_at is None or standing.wake_at > self._world.clock.now
+
+    def _advance_server(self, moment: datetime) -> None:
+        now = self._loop.run(self._environment.get_current_time())
+        if moment > now:
+            self._loop.run(self._environment.sleep(moment - now))
+
+
+async def _standing(client: Client, workflow: str) -> Standing | None:
+    """What the workflow says of itself; None while it cannot be asked (its first task has not been taken)."""
+    try:
+        return Standing.from_json(await client.get_workflow_handle(workflow).query("standing"))
+    except RPCError:
+        return None
+
+
+async def _terminate(client: Client, workflow: str) -> None:
+    try:
+        await client.get_workflow_handle(workflow).terminate("the scenario is over")
+    except RPCError:
+        return  # it has come to its end by itself
+
+
+class _Stage:
+    """Performs for whichever world is on: workers last for the whole run, worlds for one scenario."""
+
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+
+    def perform(self, enrollment_id: str, effect: Perform, now: datetime) -> Result:
+        assert self.engine is not None
+        return self.engine.performer.perform(enrollment_id, effect, now)
+
+    def finish(self, enrollment_id: str, reason: str, now: datetime) -> None:
+        assert self.engine is not None
+        self.engine.performer.finish(enrollment_id, reason, now)
+
+    def clock(self) -> datetime:
+        assert self.engine is not None
+        return self.engine.clock()
+
+
+class TemporalDriver:
+    """Plays scenarios of one project on Temporal. Use as a context manager; scenarios run one at a time."""
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        adapters: Mapping[str, Adapter] | None = None,
+        public_url: str = "https://shop.example",
+        on_progress: Callable[[datetime], None] | None = None,
+    ) -> None:
+        self._project = project
+        self._adapters = adapters
+        self._public_url = public_url
+        self._on_progress = on_progress
+        self._stage = _Stage()
+        self._loop = LoopThread("temporal-simulation")
+        self._folder = Path(tempfile.mkdtemp(prefix="sojourn-"))
+        self._running: tuple[WorkflowEnvironment, AsyncExitStack] | None = None
+
+    def __enter__(self) -> TemporalDriver:
+        template = Database(f"sqlite:///{self._folder / 'empty.db'}")
+        template.migrate()
+        template.close()
+        return self
+
+    def __exit__(self, *caught: object) -> None:
+        self._stop_server()
+        self._loop.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __call__(self, project: Project, scenario: Scenario) -> Observed:
+        with self.played(scenario) as (world, ended_at):
+            return observe(world, ended_at)
+
+    @contextmanager
+    def played(self, scenario: Scenario) -> Iterator[tuple[World, datetime]]:
+        """The world after its scenario, still open for reading."""
+        path = self._folder / "world.db"
+        shutil.copyfile(self._folder / "empty.db", path)
+        store = Database(f"sqlite:///{path}")
+        carrier: TemporalCarrier | None = None
+        try:
+            world = World(self._project, scenario, store, adapters=self._adapters, public_url=self._public_url)
+            environment = self._environment()
+            # Timers are scheduled relative to the server's present: the scenario begins a little ahead of it.
+            origin = self._loop.run(environment.get_current_time()) + 2 * _BEFORE * RATE
+            clock = Clock(origin_server=origin, origin_engine=scenario.start, rate=RATE)
+            for plan in world.project.plans.values():
+                PLANS.put(world.engine.plans.digest(plan.journey), plan)
+            gateway = Gateway(
+                environment.client,
+                self._loop.loop,
+                project_key=SIMULATION_KEY,
+                topics=self._project.topics,
+                clock=clock,
+            )
+            self._stage.engine = world.engine
+            carrier = TemporalCarrier(world, environment, self._loop, gateway, clock)
+            yield world, play(world, carrier, self._on_progress)
+        finally:
+            if carrier:
+                carrier.close()
+            store.close()
+            for file in self._folder.glob("world.db*"):
+                file.unlink()
+
+    def _environment(self) -> WorkflowEnvironment:
+        if self._running and self._loop.run(self._running[0].get_current_time()) > _LATEST:
+            self._stop_server()
+        if self._running is None:
+            self._running = self._loop.run(self._start_server())
+        return self._running[0]
+
+    async def _start_server(self) -> tuple[WorkflowEnvironment, AsyncExitStack]:
+        stack = AsyncExitStack()
+        environment = await stack.enter_async_context(time_skipping_server())
+        activities = StepActivities(self._stage, self._stage.clock)
+        await stack.enter_async_context(run_workers(environment.client, activities, self._project.channels.values()))
+        return environment, stack
+
+    def _stop_server(self) -> None:
+        if self._running:
+            self._loop.run(self._running[1].aclose())
+            self._running = None
