@@ -37,8 +37,9 @@ class Read(_Node):
     """`profile.plan`, `event["from"]`, `steps.review.event.rating`, `event.items[0].sku`."""
 
     root: Root
-    #: At least one name; a number is a place in a list, from 0, or from the end where negative.
-    path: tuple[str | int, ...]
+    name: str
+    #: Further inside; a number is a place in a list, from 0, or from the end where negative.
+    path: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

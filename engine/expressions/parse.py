@@ -186,10 +186,11 @@ class _Builder:
                 inner, what, near(inner.id, _ROOTS) or "names begin with profile, event, trigger or steps"
             )
         path.reverse()
-        if not isinstance(path[0], str):
+        name = path[0]
+        if not isinstance(name, str):
             raise self._error(tree, f"`{root}` is no list", f"name what to read, as in `{root}.name`")
         start, end = self._source.span(tree)
-        return Read(root=root, path=tuple(path), start=start, end=end)
+        return Read(root=root, name=name, path=tuple(path[1:]), start=start, end=end)
 
     def _place(self, tree: ast.expr) -> str | int:
         match tree:
