@@ -207,7 +207,7 @@ class _Composer:
                     if root and not (isinstance(root[0], ScalarNode) and root[0].value is None):
                         yield root[0]
                 case yaml.AliasEvent():
-                    self._no_reference(event, f"*{event.anchor}")
+                    self._no_reference(event)
                     node = ScalarNode(**self._where(event.start_mark), value=None)
                     (open_[-1][1] if open_ else root).append(node)
                 case yaml.ScalarEvent():
@@ -276,15 +276,15 @@ class _Composer:
 
     def _no_decoration(self, event: yaml.NodeEvent) -> None:
         if event.anchor is not None:
-            self._no_reference(event, f"&{event.anchor}")
-        # A lone `!` gives the tag "!": it, too, changes how the value would be read.
-        tag = getattr(event, "tag", None)
-        if tag is not None:
-            self._problems.error("SJ007", self._place(event.start_mark), f"the tag `{tag}` is not allowed", "delete it")
+            self._no_reference(event)
+        if getattr(event, "tag", None) is not None:
+            self._problems.error("SJ007", self._place(event.start_mark), "tags are not allowed", "delete it")
 
-    def _no_reference(self, event: yaml.NodeEvent, written: str) -> None:
+    # Neither tag nor anchor is quoted: a secret written without quotes may begin with `!`, `&` or `*`.
+    def _no_reference(self, event: yaml.NodeEvent) -> None:
         place = self._place(event.start_mark)
-        self._problems.error("SJ008", place, f"anchors and aliases are not allowed: `{written}`", "write it out")
+        hint = "write the value out; text that begins with `&` or `*` must be in quotes"
+        self._problems.error("SJ008", place, "anchors and aliases are not allowed", hint)
 
     def _too_large(self, began: int) -> None:
         place = _at(self._file, self._text, began)

@@ -1,0 +1,76 @@
+"""What a journey's file mentions, with places: the names and the expressions that checks look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine.language.conditions import Condition, computed, read_condition
+from engine.language.diagnostics import Problems
+from engine.language.fields import as_text
+from engine.language.source import ListNode, MapNode, Node, ScalarNode, plain
+
+MentionKind = Literal["channel", "topic", "event", "segment", "journey", "step"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mention:
+    """A name that must exist elsewhere."""
+
+    kind: MentionKind
+    name: str
+    place: ScalarNode
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """An expression, and which event it tests: `event.PROP` is one of theirs; empty: no event is under test."""
+
+    condition: Condition
+    events: tuple[str, ...] = ()
+    #: True where `event` may be something of which no catalogue knows the properties (an `api` trigger's values).
+    is_open: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class Mentions:
+    """Collects what is mentioned while a file is read."""
+
+    problems: Problems
+    names: list[Mention] = field(default_factory=list)
+    usages: list[Usage] = field(default_factory=list)
+
+    def name(self, kind: MentionKind, node: Node | None, what: str) -> str | None:
+        """The name that the node holds, remembered."""
+        text = None if node is None else as_text(node, self.problems, what)
+        if text is not None and isinstance(node, ScalarNode):
+            self.names.append(Mention(kind=kind, name=text, place=node))
+        return text
+
+    def condition(
+        self, node: Node | None, what: str, *, events: tuple[str, ...] = (), is_open: bool = False
+    ) -> str | None:
+        """The text of the condition that the node holds, remembered."""
+        condition = None if node is None else read_condition(node, self.problems, what)
+        if condition is None:
+            return None
+        self.usages.append(Usage(condition=condition, events=events, is_open=is_open))
+        return condition.text
+
+    def values(self, node: Node) -> Any:
+        """The authored values as plain data; strings that begin with `=` are remembered as expressions."""
+        self._computed(node)
+        return plain(node)
+
+    def _computed(self, node: Node) -> None:
+        match node:
+            case MapNode():
+                for pair in node.pairs.values():
+                    self._computed(pair.value)
+            case ListNode():
+                for item in node.items:
+                    self._computed(item)
+            case ScalarNode():
+                expression = computed(node)
+                if expression:
+                    self.usages.append(Usage(condition=expression))
