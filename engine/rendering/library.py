@@ -59,6 +59,10 @@ class Library:
         tried = [step for locale in wished for step in _widening(locale)]
         return tuple(dict.fromkeys([*(each for each in tried if each in self._locales), ""]))
 
+    def all_locales(self) -> tuple[str, ...]:
+        """Every suffix that a file has, none first."""
+        return ("", *sorted(self._locales - {""}))
+
     def find(self, folder: str, template: str, extension: str, locales: tuple[str, ...]) -> TemplateFile | None:
         """The file of a channel's template for the first of the locales that has one, or None."""
         if not _FOLDER.fullmatch(folder) or not _TEMPLATE.fullmatch(template):

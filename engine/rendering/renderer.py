@@ -20,7 +20,7 @@ from engine.rendering.faults import faults
 from engine.rendering.filters import FILTERS
 from engine.rendering.library import LAYOUT, Library, TemplateFile
 from engine.rendering.plain_text import text_of
-from engine.rendering.sandbox import MAX_OUTPUT, Sandbox, TooMuch, rendering
+from engine.rendering.sandbox import MAX_OUTPUT, Sandbox, TooMuch, located, rendering
 from engine.rendering.scope import plain_scope, with_escaped_marks
 
 #: What would end a header's line, for some reader or other.
@@ -67,7 +67,7 @@ class _Desk:
     def __init__(self, library: Library, locales: tuple[str, ...]) -> None:
         def load(name: str) -> tuple[str, str, None] | None:
             file = library.find_partial(name, locales)
-            return (_located(file.parts.body, file.parts.body_line), file.path, None) if file else None
+            return (located(file.parts.body, file.parts.body_line), file.path, None) if file else None
 
         self.html = Sandbox(FunctionLoader(load), FILTERS, is_html=True)
         self.text = Sandbox(FunctionLoader(load), FILTERS, is_html=False)
@@ -169,11 +169,6 @@ class Renderer:
 
 
 # ── compiling ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _located(text: str, line: int) -> str:
-    """The text behind a comment of so many lines that errors in it name the file's own."""
-    return f"{{#{chr(10) * (line - 1)}#}}{text}"
-
-
 def _compile_body(sandbox: Sandbox, file: TemplateFile) -> Template:
     return _compile(sandbox, file.parts.body, file.path, file.parts.body_line)
 
@@ -183,7 +178,7 @@ def _compile_text(sandbox: Sandbox, node: ScalarNode) -> Template:
 
 
 def _compile(sandbox: Sandbox, text: str, path: str, line: int) -> Template:
-    code = sandbox.compile(_located(text, line), name=path, filename=path)
+    code = sandbox.compile(located(text, line), name=path, filename=path)
     return Template.from_code(sandbox, code, sandbox.make_globals(None))
 
 

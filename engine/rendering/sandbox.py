@@ -108,6 +108,11 @@ def built(text: str) -> str:
     return text
 
 
+def located(text: str, line: int) -> str:
+    """The text behind a comment of so many lines that what is said about it names the file's own lines."""
+    return f"{{#{chr(10) * (line - 1)}#}}{text}"
+
+
 def weigh(value: Any) -> int:
     """Characters and items of a value, nested ones too; raises `TooMuch` beyond what the output may hold."""
     total = 0
