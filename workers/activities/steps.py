@@ -1,0 +1,94 @@
+"""The activities: each opens the engine's door for one step of one enrollment and hands back what came of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from engine.errors import StoreUnavailable
+from engine.plan.effects import Perform, Result
+from workers import calls
+from workers.contracts.payloads import FinishRequest, PerformAnswer, PerformRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+logger = logging.getLogger("sojourn.steps")
+
+
+class Performer(Protocol):
+    """Who performs steps against the store: the engine's performer, or a script in a test of the workflow."""
+
+    def perform(self, enrollment_id: str, effect: Perform, now: datetime) -> Result: ...
+    def finish(self, enrollment_id: str, reason: str, now: datetime) -> None: ...
+
+
+class StepActivities:
+    """Run in a pool of threads; may be called twice for the same request, which the performer makes harmless."""
+
+    def __init__(self, performer: Performer, clock: Callable[[], datetime]) -> None:
+        self._performer = performer
+        self._clock = clock
+
+    @property
+    def local(self) -> Sequence[Callable[..., Any]]:
+        """For the worker of the workflows."""
+        return (self.perform, self.finish)
+
+    @property
+    def remote(self) -> Sequence[Callable[..., Any]]:
+        """For the workers of the channels."""
+        return (self.dispatch,)
+
+    @activity.defn(name=calls.PERFORM)
+    def perform(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Performs a step at the engine time of its decision: a wait counts from its cause, not from this call."""
+        request = PerformRequest.from_json(payload)
+        with _faults_without_data(request.enrollment_id, request.effect.step_id):
+            result = self._performer.perform(request.enrollment_id, request.effect, request.now)
+        return PerformAnswer(result=result).to_json()
+
+    @activity.defn(name=calls.DISPATCH)
+    def dispatch(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Performs a send now: it may have stood in its channel's queue, and is decided when it goes."""
+        request = PerformRequest.from_json(payload)
+        with _faults_without_data(request.enrollment_id, request.effect.step_id):
+            now = max(self._clock(), request.now)
+            result = self._performer.perform(request.enrollment_id, request.effect, now)
+        return PerformAnswer(result=result).to_json()
+
+    @activity.defn(name=calls.FINISH)
+    def finish(self, payload: dict[str, Any]) -> None:
+        """Records the end of an enrollment."""
+        request = FinishRequest.from_json(payload)
+        with _faults_without_data(request.enrollment_id, None):
+            self._performer.finish(request.enrollment_id, request.reason, request.now)
+
+
+@contextmanager
+def _faults_without_data(enrollment_id: str, step_id: str | None) -> Iterator[None]:
+    """Lets an exception leave as its type's name: texts may quote a row or an address, and a history is forever."""
+    try:
+        yield
+    except Exception as error:
+        kind = type(error).__name__
+        if not isinstance(error, StoreUnavailable):
+            place = "".join(_places(error))
+            logger.error("enrollment %s, step %s: %s%s", enrollment_id, step_id, kind, place)
+        # `from None`: the cause's text and trace would travel along.
+        raise ApplicationError(f"{kind} in step {step_id} of enrollment {enrollment_id}", type=kind) from None
+
+
+def _places(error: BaseException) -> Iterator[str]:
+    """Where it was raised, file and line, innermost last: enough to find a defect, and nobody's data."""
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        yield f"\n  {code.co_filename}:{trace.tb_lineno} {code.co_name}"
+        trace = trace.tb_next

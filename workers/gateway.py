@@ -1,0 +1,124 @@
+"""Hands stimuli to the workflows that carry enrollments: the engine's `Carrier`, over Temporal."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Mapping
+
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from engine.enrollment.model import Enrollment, Stimulus
+from engine.plan.effects import Started
+from engine.plan.model import Plan, Send
+from engine.project import Topic
+from workers import calls
+from workers.connection import SEARCH_ATTRIBUTES
+from workers.contracts.clock import Clock
+from workers.contracts.payloads import EnrollmentStart, StimulusPayload
+from workers.contracts.plans import PLANS, PlanShelf
+
+logger = logging.getLogger("sojourn.gateway")
+
+_JOURNEY, _VERSION, _PROFILE = (SearchAttributeKey.for_keyword(name) for name in SEARCH_ATTRIBUTES)
+
+_ID_LIKE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+#: A server that does not answer must not hold up the courier for long; it comes back to the stimulus.
+_ANSWER_SECONDS = 20.0
+
+
+def workflow_id(enrollment: Enrollment, project_key: bytes) -> str:
+    """`JOURNEY/PROFILE[/KEY]/N`. A key that may be more than an id is replaced by a short keyed hash (`~` leads it)."""
+    parts = [enrollment.journey, enrollment.profile_id]
+    if enrollment.key is not None:
+        if _ID_LIKE.fullmatch(enrollment.key):
+            parts.append(enrollment.key)
+        else:
+            mac = hmac.new(project_key, f"workflow-key\x00{enrollment.key}".encode(), hashlib.sha256)
+            parts.append(f"~{mac.hexdigest()[:16]}")
+    return "/".join((*parts, str(enrollment.number)))
+
+
+class Gateway:
+    """A `Carrier`. Synchronous, for threads; its client lives on an asyncio loop that runs in another one."""
+
+    def __init__(
+        self,
+        client: Client,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        project_key: bytes,
+        topics: Mapping[str, Topic],
+        clock: Clock | None = None,
+        plans: PlanShelf = PLANS,
+    ) -> None:
+        self._client = client
+        self._loop = loop
+        self._project_key = project_key
+        self._topics = topics
+        self._clock = clock
+        self._plans = plans
+
+    def deliver(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
+        """Starts the workflow of an enrollment, or signals it. Raises RPCError while Temporal cannot be reached."""
+        work = self._start(enrollment) if isinstance(stimulus.input, Started) else self._signal(stimulus, enrollment)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=_ANSWER_SECONDS)
+
+    async def _start(self, enrollment: Enrollment) -> None:
+        plan = self._plans.plan(enrollment.digest)
+        start = EnrollmentStart(
+            enrollment_id=enrollment.enrollment_id,
+            digest=enrollment.digest,
+            entered_at=enrollment.entered_at,
+            urgent_topics=self._urgent_topics(plan),
+            clock=self._clock,
+        )
+        try:
+            await self._client.start_workflow(
+                enrollment.journey,
+                start.to_json(),
+                id=workflow_id(enrollment, self._project_key),
+                task_queue=calls.TASK_QUEUE,
+                # One enrollment, one workflow, also when the stimulus comes again after the end.
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                # With the worker in this process the first step needs no second round through the server.
+                request_eager_start=True,
+                # Set once: an upsert at each step costs a fifth of the throughput.
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(_JOURNEY, enrollment.journey),
+                        SearchAttributePair(_VERSION, enrollment.digest),
+                        SearchAttributePair(_PROFILE, enrollment.profile_id),
+                    ]
+                ),
+                static_summary=plan.title,
+            )
+        except WorkflowAlreadyStartedError:
+            logger.debug("enrollment %s is carried already", enrollment.enrollment_id)
+
+    async def _signal(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
+        payload = StimulusPayload(input=stimulus.input, created_at=stimulus.created_at)
+        handle = self._client.get_workflow_handle(workflow_id(enrollment, self._project_key))
+        try:
+            await handle.signal("nudge", payload.to_json())
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            if enrollment.state == "active":
+                # Ended between the reading of the enrollment and now; or terminated in Temporal by somebody's hand,
+                # which no repetition mends and which must not hold up everybody else's stimuli.
+                logger.warning(
+                    "no workflow carries enrollment %s; its stimulus `%s` was dropped",
+                    enrollment.enrollment_id,
+                    stimulus.input.kind,
+                )
+
+    def _urgent_topics(self, plan: Plan) -> tuple[str, ...]:
+        named = {step.topic for step in plan.steps.values() if isinstance(step, Send)}
+        return tuple(sorted(name for name in named if name in self._topics and self._topics[name].kind != "marketing"))
