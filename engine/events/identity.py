@@ -33,7 +33,7 @@ class Identities:
         return known.profile_id if known else ids.profile_id(self._key, kind, value)
 
     def current(self, unit: Unit, profile_id: str) -> Profile:
-        """The profile of an id as a link or a delivery keeps it; of a merged one, the profile that it became part of."""
+        """The profile of an id as a link or a delivery keeps it; of a merged one, the one it became part of."""
         profile = unit.profiles.find_by("merged", profile_id) or unit.profiles.find(profile_id)
         if profile is None:
             raise NotFound(f"there is no profile {profile_id}")
@@ -129,8 +129,8 @@ class Identities:
         for topic in self._project.topics:
             for channel in self._project.channels:
                 both = [*ours, *theirs]
-                was_refused = _is_refused(ours, channel, topic) or _is_refused(theirs, channel, topic)
-                if was_refused and not _is_refused(both, channel, topic):
+                was_refused = is_refused(ours, channel, topic) or is_refused(theirs, channel, topic)
+                if was_refused and not is_refused(both, channel, topic):
                     unit.consents.add(
                         ConsentRecord(
                             consent_id=ids.derived_id(
@@ -149,8 +149,8 @@ class Identities:
         unit.queue.add_occurrence(Occurrence(profile_id=target.profile_id, kind="consented", at=now))
 
 
-def _is_refused(records: Sequence[ConsentRecord], channel: str, topic: str) -> bool:
-    """Whether a withdrawal or objection stands: no later grant of the person's own lifted it."""
+def is_refused(records: Sequence[ConsentRecord], channel: str | None, topic: str | None) -> bool:
+    """Whether a withdrawal or objection of this scope or wider stands: no later grant of the person's lifted it."""
     covering = [r for r in records if r.channel in (None, channel) and r.topic in (None, topic)]
     return any(
         refusal.action in ("withdraw", "object")

@@ -1,0 +1,67 @@
+"""Finding a person by whatever name one has, and everything that is held about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from engine.errors import NotFound
+from engine.profiles.model import Profile
+from engine.store import Unit
+
+_KINDS = ("external", "email", "phone", "anonymous", "merged")
+
+
+def find(unit: Unit, name: str) -> Profile:
+    """The profile under the shop's id, an email, a phone, an anonymous id, or our own id. NotFound without any."""
+    for kind in _KINDS:
+        profile = unit.profiles.find_by(kind, name)
+        if profile:
+            return profile
+    profile = unit.profiles.find(name)
+    if profile is None:
+        raise NotFound("no profile has this id, email, phone or anonymous id")
+    return profile
+
+
+def export(unit: Unit, profile: Profile) -> dict[str, Any]:
+    """Everything held about a person, as JSON: what a request for one's own data is answered with."""
+    profile_id = profile.profile_id
+    return {
+        "profile": as_json(profile),
+        "events": [as_json(event) for event in unit.events.of(profile_id)],
+        "consents": [as_json(record) for record in unit.consents.of(profile_id)],
+        "enrollments": [as_json(enrollment) for enrollment in unit.enrollments.of(profile_id=profile_id)],
+        "refusals": [as_json(refusal) for refusal in unit.enrollments.refusals(profile_id=profile_id)],
+        "deliveries": [as_json(delivery) for delivery in unit.deliveries.of(profile_id=profile_id)],
+        "decisions": [as_json(decision) for decision in unit.deliveries.decisions(profile_id=profile_id)],
+        "segments": [as_json(membership) for membership in unit.memberships.of(profile_id)],
+    }
+
+
+def as_json(record: Any) -> dict[str, Any]:
+    """A record's fields as JSON; instants in ISO 8601, UTC."""
+    return {name: _plain(value) for name, value in asdict(record).items()}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return iso(value)
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case Mapping():
+            return {str(name): _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _:
+            return value
+
+
+def iso(instant: datetime) -> str:
+    """An instant as we print it: `2026-03-02T10:00:00Z`."""
+    return instant.isoformat().replace("+00:00", "Z")

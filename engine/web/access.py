@@ -1,0 +1,67 @@
+"""API keys: known by their hash, compared in constant time, good for their scopes only."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+from engine.store import KeyRecord, Store
+
+#: `ingest`: events in (it may be public: browsers carry it). `author`: journeys. `ops`: what happened. `compliance`:
+#: people's data and consents.
+Scope = Literal["ingest", "author", "ops", "compliance"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+#: A key found good is not looked up again for this long, so a revocation takes hold within it.
+_REMEMBERED_FOR = timedelta(seconds=1)
+_REMEMBERED_AT_MOST = 1000
+
+
+def key_hash(key: str) -> str:
+    """What is kept of a key. Keys are long and random, so a plain hash keeps them."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def offered_key(authorization: str | None) -> str | None:
+    """The key in an `Authorization` header: Basic with the key as user name, or Bearer."""
+    scheme, _, credentials = (authorization or "").partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return credentials.strip() or None
+        case "basic":
+            try:
+                name = base64.b64decode(credentials.strip(), validate=True).decode()
+            except (binascii.Error, UnicodeDecodeError):
+                return None
+            return name.partition(":")[0] or None
+        case _:
+            return None
+
+
+class Keys:
+    """Looks keys up."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._remembered: dict[str, tuple[KeyRecord, datetime]] = {}
+
+    def find(self, key: str | None, now: datetime) -> KeyRecord | None:
+        """The record of a live key, or None."""
+        return None if key is None else self.find_by_hash(key_hash(key), now)
+
+    def find_by_hash(self, hashed: str, now: datetime) -> KeyRecord | None:
+        """Like `find`, for who holds only the hash (a session)."""
+        record, known_at = self._remembered.get(hashed, (None, now))
+        if record is None or now - known_at > _REMEMBERED_FOR:
+            with self._store.transaction() as unit:
+                record = unit.access.find_key(hashed)
+            if record is None or record.revoked_at is not None or not hmac.compare_digest(record.key_hash, hashed):
+                self._remembered.pop(hashed, None)
+                return None
+            if len(self._remembered) >= _REMEMBERED_AT_MOST:
+                self._remembered.clear()
+            self._remembered[hashed] = (record, now)
+        return record

@@ -1,0 +1,133 @@
+"""The HTTP side of the engine, put together: intake, API, webhooks, the pages behind links, the dashboard, health."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from engine.errors import SojournError
+from engine.web.access import Keys
+from engine.web.api import api_routes
+from engine.web.commits import Commits
+from engine.web.dashboard import Dashboard, LocalInbox
+from engine.web.health import Counted, Health
+from engine.web.links import Links, not_found
+from engine.web.pages import STYLE
+from engine.web.preferences import Preferences
+from engine.web.problems import Refused, problem, refusal
+from engine.web.segment import TYPES
+from engine.web.tracking import Tracking
+from engine.web.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from engine.assembly import Engine
+
+#: What a stranger's browser may ask us for is pages; programs ask under this.
+_API = "/v1/"
+
+
+def create_app(
+    engine: Engine,
+    *,
+    inbox: LocalInbox | None = None,
+    on_intake: Callable[[], None],
+    temporal_ui: str | None = None,
+) -> FastAPI:
+    """The application. `on_intake` is called after each commit that left something to route; it must not block.
+
+    `inbox` adds the local inbox to the dashboard, and opens the dashboard to browsers on this machine without a login.
+    """
+    keys = Keys(engine.store)
+    commits = Commits(engine.store, engine.intake, on_intake)
+    links = Links(engine, on_intake)
+    health = Health(engine)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        commits.start()
+        try:
+            yield
+        finally:
+            commits.stop()
+
+    # The generated documentation pages load scripts from elsewhere; the description itself is at /openapi.json.
+    app = FastAPI(title="Sojourn", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.router.routes += [
+        *Tracking(commits, keys, engine.clock).routes(),
+        *Webhooks(engine, on_intake).routes(),
+        *links.routes(),
+        *Preferences(engine, links, on_intake).routes(),
+        *health.routes(),
+        *Dashboard(engine, keys, inbox, temporal_ui).routes(),
+        Route("/style.css", _style, methods=["GET"]),
+    ]
+    app.include_router(api_routes(engine, keys, on_intake))
+    app.add_exception_handler(SojournError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(Exception, _answer_defect)
+    app.add_middleware(Counted, requests=health.requests)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _style(_: Request) -> Response:
+    return Response(STYLE, media_type="text/css", headers={"Cache-Control": "max-age=300"})
+
+
+async def _answer_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, SojournError), "registered for these alone"
+    return problem(refusal(error))
+
+
+async def _answer_invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError), "registered for these alone"
+    # The place and the rule; never the input, which may be anybody's data.
+    said = [f"{'.'.join(str(part) for part in row['loc'])}: {row['msg']}" for row in error.errors()]
+    return problem(Refused(400, "bad_input", "; ".join(said)))
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for these alone"
+    if error.status_code == 404 and not request.url.path.startswith(_API):
+        return not_found()
+    return problem(Refused(error.status_code, "http", error.detail, headers=error.headers))
+
+
+async def _answer_defect(_: Request, error: Exception) -> Response:  # noqa: ARG001 (the log has it)
+    return problem(Refused(500, "defect", "the request could not be served; the log says more"))
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description, with the intake routes that are not FastAPI's own."""
+    if app.openapi_schema is None:
+        described = get_openapi(title=app.title, version="1", routes=app.routes)
+        body = {"content": {"application/json": {"schema": {"type": "object"}}}}
+        for name in (*TYPES, "batch"):
+            described["paths"][f"/v1/{name}"] = {
+                "post": {
+                    "tags": ["intake"],
+                    "summary": f"Segment's `{name}` call; Basic auth with the write key as user name",
+                    "requestBody": body,
+                    "responses": {"200": {"description": "Committed"}, "400": {"description": "Refused; nothing kept"}},
+                }
+            }
+        described["paths"]["/v1/receipts/{channel}"] = {
+            "post": {
+                "tags": ["receipts"],
+                "summary": "A provider's webhook, verified before it is parsed",
+                "parameters": [{"name": "channel", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "responses": {"200": {"description": "Taken"}, "403": {"description": "Not provably the provider's"}},
+            }
+        }
+        app.openapi_schema = described
+    return app.openapi_schema
