@@ -7,6 +7,7 @@ from datetime import datetime
 
 from engine.consent.ledger import Ledger
 from engine.delivery.dispatcher import Dispatcher
+from engine.delivery.gate import Gate
 from engine.delivery.mailing import Mailing
 from engine.delivery.message import Adapter
 from engine.delivery.receipts import Receipts
@@ -55,7 +56,13 @@ class Engine:
         self.intake = Intake(project, project_key)
         self.receipts = Receipts(project, project_key, self.ledger)
         self.mailing = Mailing(project, project_key, public_url, Renderer(project))
-        self.dispatcher = Dispatcher(facts=self.facts, adapters=adapters, mailing=self.mailing, held_out=forced.holdout)
+        self.dispatcher = Dispatcher(
+            project=project,
+            gate=Gate(project, project_key),
+            adapters=adapters,
+            mailing=self.mailing,
+            held_out=forced.holdout,
+        )
         exits = Exits(self.facts)
         self.entries = Entries(self.plans, self.facts, exits)
         self.performer = Performer(

@@ -7,12 +7,10 @@ from datetime import datetime
 from engine import ids
 from engine.consent.addresses import address_hash
 from engine.consent.model import Suppression
+from engine.delivery.gate import Passage
 from engine.delivery.message import Message
 from engine.delivery.model import Delivery
-from engine.enrollment.facts import StoreFacts
 from engine.expressions.evaluate import resolve
-from engine.plan.model import Send
-from engine.profiles.model import Profile
 from engine.project import Channel, Project, Topic
 from engine.rendering import links
 from engine.rendering.renderer import Rendered, Renderer
@@ -28,18 +26,9 @@ class Mailing:
         self._public_url = public_url
         self._renderer = renderer
 
-    def compose(
-        self,
-        unit: Unit,
-        delivery: Delivery,
-        channel: Channel,
-        topic: Topic,
-        step: Send,
-        profile: Profile,
-        facts: StoreFacts,
-        now: datetime,
-    ) -> tuple[Message, Rendered]:
+    def compose(self, passage: Passage, delivery: Delivery, channel: Channel, topic: Topic) -> tuple[Message, Rendered]:
         """The rendered message, its links stored. Raises RenderError."""
+        unit, facts, step, now = passage.unit, passage.facts, passage.step, passage.now
         urls = {kind: self._link(unit, kind, delivery, channel, topic, now) for kind in ("unsubscribe", "preferences")}
         scope = {
             "profile": facts.profile,
@@ -50,7 +39,7 @@ class Mailing:
             "links": urls,
             "project": {"name": self._project.name, "timezone": self._project.timezone, "locale": self._project.locale},
         }
-        rendered = self._renderer.render(channel, step.template, profile.locale or self._project.locale, scope)
+        rendered = self._renderer.render(channel, step.template, passage.profile.locale or self._project.locale, scope)
         headers = {}
         if channel.kind == "email" and delivery.is_marketing:
             headers = links.unsubscribe_headers(urls["unsubscribe"])
@@ -70,8 +59,9 @@ class Mailing:
         )
         return message, rendered
 
-    def suppress_dead_address(self, unit: Unit, delivery: Delivery, channel: Channel, now: datetime) -> None:
+    def suppress_dead_address(self, unit: Unit, delivery: Delivery, now: datetime) -> None:
         """A provider refused the address for good: nothing goes there again."""
+        channel = self._project.channels[delivery.channel]
         hashed = address_hash(self._key, channel.kind, delivery.to)
         unit.consents.suppress(
             Suppression(

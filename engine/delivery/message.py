@@ -11,7 +11,15 @@ from engine.project import ChannelKind
 
 #: Our words for what a provider reports later. Vendors' words map to them in tables; unknown ones become `unknown`.
 ReceiptKind = Literal[
-    "delivered", "deferred", "bounced", "complained", "opened", "clicked", "unsubscribed", "replied", "failed",
+    "delivered",
+    "deferred",
+    "bounced",
+    "complained",
+    "opened",
+    "clicked",
+    "unsubscribed",
+    "replied",
+    "failed",
     "unknown",
 ]
 #: Reasons of a permanent refusal. `invalid_address` suppresses the address; `opted_out` is a withdrawal upstream.

@@ -11,7 +11,16 @@ from engine.plan.model import Outcome
 
 #: `claimed` is committed before the provider is called, `sent` after. `in_doubt` waits for ops or the provider.
 Status = Literal[
-    "claimed", "retrying", "sent", "held_out", "failed", "in_doubt", "delivered", "bounced", "complained", "opened",
+    "claimed",
+    "retrying",
+    "sent",
+    "held_out",
+    "failed",
+    "in_doubt",
+    "delivered",
+    "bounced",
+    "complained",
+    "opened",
     "clicked",
 ]
 #: Statuses of a message that the provider has taken.

@@ -131,7 +131,7 @@ class Exits:
         return has_changed and is_true(exit_.condition, facts)
 
     def already_met(self, unit: Unit, plan: Plan, candidate: Enrollment, profile: Profile, now: datetime) -> bool:
-        """Whether an event already stored, from the trigger's timestamp on, would end the enrollment at its beginning."""
+        """Whether an event already stored, from the trigger's timestamp on, would end it at its beginning."""
         return any(
             self.by_event(unit, plan, candidate, profile, event, now)
             for event in self._events_since(unit, plan, candidate)

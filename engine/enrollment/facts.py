@@ -38,7 +38,7 @@ class FactsSource:
         trigger: Mapping[str, Value] | None = None,
         event_values: Mapping[str, Value] | None = None,
     ) -> StoreFacts:
-        """Facts of a profile at `now`; `event` is the one under test, `event_values` stand for it where there is none."""
+        """Facts of a profile at `now`; `event` is under test, `event_values` stand for it where there is none."""
         return StoreFacts(self, unit, profile, now, event, enrollment, trigger, event_values)
 
 

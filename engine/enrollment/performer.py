@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, assert_never
-from zoneinfo import ZoneInfo
 
 from engine import ids, schedule
 from engine.delivery.dispatcher import Claim, Dispatcher
+from engine.delivery.gate import Passage
 from engine.enrollment.caller import Caller, CallRequest
 from engine.enrollment.ending import Exits, end_enrollment, mark_converted
 from engine.enrollment.entry import Entries, Occasion
@@ -24,6 +24,7 @@ from engine.enrollment.planbook import Planbook
 from engine.errors import NotFound
 from engine.events.intake import Intake
 from engine.expressions.evaluate import evaluate, is_true, resolve
+from engine.expressions.values import as_instant
 from engine.plan.effects import Chosen, Done, Held, Over, Perform, Result, WaitUntil
 from engine.plan.model import (
     Branch,
@@ -109,9 +110,7 @@ class Performer:
             step = scene.plan.steps[effect.step_id]
             match step:
                 case Send():
-                    decided = self._dispatcher.decide(
-                        unit, scene.plan, step, scene.enrollment, scene.profile, effect, scene.facts, now
-                    )
+                    decided = self._dispatcher.decide(_passage(scene, step))
                     if not isinstance(decided, Claim):
                         return self._close(scene, step, decided)
                 case Call():
@@ -148,14 +147,18 @@ class Performer:
         if profile is None or profile.erased_at is not None:
             end_enrollment(unit, enrollment, "erased", now, tell=False)
             return Over(reason="erased")
+        step = plan.steps[effect.step_id]
         exit_ = self._exits.stored(unit, plan, enrollment, profile, now)
         if exit_:
             reason, event = exit_
+            if isinstance(step, Send):
+                facts = self._facts.of(unit, profile, now, enrollment=enrollment)
+                scene = _Scene(unit, plan, enrollment, profile, effect, facts, now)
+                self._dispatcher.record_over(_passage(scene, step))
             if event and plan.goal and self._exits.meets_goal(unit, plan.goal, enrollment, profile, event, now):
                 enrollment = mark_converted(unit, enrollment, event, now)
             end_enrollment(unit, enrollment, reason, now, tell=False)
             return Over(reason=reason)
-        step = plan.steps[effect.step_id]
         is_new = effect.attempt == 1 or enrollment.waiting == "held"
         if is_new or isinstance(step, Send):
             record = unit.journeys.find(plan.journey)
@@ -232,6 +235,12 @@ class Performer:
         steps = {**scene.enrollment.steps, step.step_id: {**scene.enrollment.steps.get(step.step_id, {}), **values}}
         scene.unit.enrollments.save(replace(scene.enrollment, steps=steps))
 
+    def _again(self, scene: _Scene, unit: Unit, enrollment: Enrollment) -> _Scene:
+        """The same scene in a later transaction."""
+        profile = unit.profiles.find(scene.profile.profile_id) or scene.profile
+        facts = self._facts.of(unit, profile, scene.now, enrollment=enrollment)
+        return _Scene(unit, scene.plan, enrollment, profile, scene.effect, facts, scene.now)
+
     # ── the steps ────────────────────────────────────────────────────────────────────────────────────────────────────
     def _take(self, scene: _Scene, step: Step) -> Result:
         match step:
@@ -287,7 +296,7 @@ class Performer:
             case NextLocal():
                 return schedule.next_local(reached_at, step.for_.at, zone, step.for_.weekday)
             case Moment():
-                return as_instant(evaluate(step.for_.expression, scene.facts), zone)
+                return as_instant(evaluate(step.for_.expression, scene.facts), scene.facts)
             case _:
                 assert_never(step.for_)
 
@@ -410,11 +419,12 @@ class Performer:
             answer = self._dispatcher.hand_over(claim)
             with self._store.transaction(scene.profile.profile_id) as unit:
                 enrollment = self._find(unit, scene.enrollment.enrollment_id)
-                result = self._dispatcher.record(unit, scene.plan, step, enrollment, claim, answer, scene.now)
+                again = self._again(scene, unit, enrollment)
+                result = self._dispatcher.record(_passage(again, step), claim, answer)
                 if not isinstance(result, Claim):
                     if enrollment.state == "ended":
                         return Over(reason=enrollment.reason or "exit")
-                    return self._close(_again(scene, unit, enrollment), step, result)
+                    return self._close(again, step, result)
             claim = result
 
     def _request(self, scene: _Scene, step: Call) -> CallRequest:
@@ -432,7 +442,7 @@ class Performer:
             profile = unit.profiles.find(scene.profile.profile_id)
             if profile is None or enrollment.state == "ended":
                 return Over(reason=enrollment.reason or "erased")
-            again = _again(scene, unit, enrollment)
+            again = self._again(scene, unit, enrollment)
             self._leave_behind(again, step, response=answer)
             self._note(unit, enrollment, scene.now, "called", answered=answer is not None)
             saved = {name: inside(answer, path) for name, path in step.save.items()}
@@ -441,22 +451,8 @@ class Performer:
         return Done()
 
 
-def _again(scene: _Scene, unit: Unit, enrollment: Enrollment) -> _Scene:
-    """The same scene in a later transaction."""
-    return _Scene(unit, scene.plan, enrollment, scene.profile, scene.effect, scene.facts, scene.now)
-
-
-def as_instant(value: Any, zone: ZoneInfo) -> datetime | None:
-    """A computed value as an instant: a date means its local midnight; what is neither date nor timestamp is missing."""
-    if isinstance(value, str):
-        value = as_time(value)
-    match value:
-        case datetime():
-            return value
-        case date():
-            return schedule.local_moment(value, "00:00", zone)
-        case _:
-            return None
+def _passage(scene: _Scene, step: Send) -> Passage:
+    return Passage(scene.unit, scene.plan, step, scene.enrollment, scene.profile, scene.effect, scene.facts, scene.now)
 
 
 def inside(answer: Any, path: str) -> Any:

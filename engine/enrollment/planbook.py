@@ -13,7 +13,7 @@ from engine.store import Unit
 
 
 class Planbook:
-    """The project's plans by journey, and any deployed plan by its hash. A hash never changes its plan: cached for good."""
+    """The project's plans by journey, and any deployed plan by its hash (which never changes: cached for good)."""
 
     def __init__(self, project: Project) -> None:
         self.project = project

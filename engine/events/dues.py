@@ -1,24 +1,25 @@
 """The due index: for every profile, the next moments at which only time changes something.
 
-A sweep reads what is due and nothing else, so these rows are put when events and attributes come in, and put again when
-they fire. A row is one per `(kind, profile, subject)`; `basis` says what its moment was computed from, so that one lapse,
-one date value, one local occasion fires once.
+A sweep reads what is due and nothing else, so these rows are put when events and attributes come in, and again when
+they fire. A row is one per `(kind, profile, subject)`; `basis` says what its moment was computed from, so that one
+lapse, one date value, one local occasion fires once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from engine import schedule
 from engine.enrollment.facts import FactsSource, zone_of
 from engine.enrollment.planbook import Planbook
 from engine.events.model import Due, Membership
-from engine.expressions.evaluate import as_time, evaluate
+from engine.expressions.evaluate import evaluate
 from engine.expressions.references import references
 from engine.expressions.stability import next_change
-from engine.plan.model import DateTrigger, InactiveTrigger, Plan
+from engine.expressions.values import as_local_date
+from engine.plan.model import DateTrigger, InactiveTrigger
 from engine.profiles.model import Event, Profile
 from engine.store import Unit
 
@@ -46,12 +47,12 @@ class DueIndex:
         self._planbook = planbook
         self._facts = facts
         triggers = [
-            (plan, Subject(plan.journey, index), trigger)
+            (Subject(plan.journey, index), trigger)
             for plan in planbook.current.values()
             for index, trigger in enumerate(plan.triggers)
         ]
-        self._inactive = [(s, t) for _, s, t in triggers if isinstance(t, InactiveTrigger)]
-        self._dates = [(p, s, t) for p, s, t in triggers if isinstance(t, DateTrigger)]
+        self._inactive = [(s, t) for s, t in triggers if isinstance(t, InactiveTrigger)]
+        self._dates = [(s, t) for s, t in triggers if isinstance(t, DateTrigger)]
         self._local_schedules = [
             (Subject(plan.journey, index), trigger)
             for plan, index, trigger in planbook.schedules
@@ -64,15 +65,15 @@ class DueIndex:
         for subject, trigger in self._inactive:
             if self._concerns(trigger, event):
                 self._arm(unit, subject, trigger, profile, event)
-        for plan, subject, trigger in self._dates:
+        for subject, trigger in self._dates:
             if event.name in references(trigger.date).events:
-                self.put_date(unit, plan, subject, trigger, profile, now)
+                self.put_date(unit, subject, trigger, profile, now)
 
     def after_change(self, unit: Unit, profile: Profile, names: Collection[str], now: datetime) -> None:
         """An attribute moves the dates that are computed from it; a zone moves every local moment."""
-        for plan, subject, trigger in self._dates:
+        for subject, trigger in self._dates:
             if "timezone" in names or references(trigger.date).attributes & set(names):
-                self.put_date(unit, plan, subject, trigger, profile, now)
+                self.put_date(unit, subject, trigger, profile, now)
         if "timezone" in names:
             self.put_local_schedules(unit, profile, now)
 
@@ -84,7 +85,7 @@ class DueIndex:
         """An erased person has no moments."""
         for subject, _ in self._inactive:
             unit.dues.remove("inactive", profile_id, str(subject))
-        for _, subject, _ in self._dates:
+        for subject, _ in self._dates:
             unit.dues.remove("date", profile_id, str(subject))
         for subject, _ in self._local_schedules:
             unit.dues.remove("schedule", profile_id, str(subject))
@@ -109,8 +110,8 @@ class DueIndex:
             concerned = [e for e in unit.events.of(profile.profile_id, trigger.event) if self._concerns(trigger, e)]
             if concerned and concerned[-1].timestamp + timedelta(seconds=trigger.for_seconds) > now:
                 self._arm(unit, subject, trigger, profile, concerned[-1])
-        for plan, subject, trigger in self._dates:
-            self.put_date(unit, plan, subject, trigger, profile, now)
+        for subject, trigger in self._dates:
+            self.put_date(unit, subject, trigger, profile, now)
         self.put_local_schedules(unit, profile, now)
 
     def put_project_schedules(self, unit: Unit, now: datetime) -> None:
@@ -127,7 +128,6 @@ class DueIndex:
     def put_date(
         self,
         unit: Unit,
-        plan: Plan,
         subject: Subject,
         trigger: DateTrigger,
         profile: Profile,
@@ -136,7 +136,8 @@ class DueIndex:
         fired: datetime | None = None,
     ) -> None:
         """The next moment of a date trigger, at or after `now`; after `fired` where it has just fired."""
-        value = as_date(evaluate(trigger.date, self._facts.of(unit, profile, now)), profile, self._facts)
+        facts = self._facts.of(unit, profile, now)
+        value = as_local_date(evaluate(trigger.date, facts), facts)
         moment = None
         if value is not None:
             after = now if fired is None else fired + timedelta(microseconds=1)
@@ -199,12 +200,3 @@ class DueIndex:
                 basis=event.timestamp.isoformat(),
             )
         )
-
-
-def as_date(value: object, profile: Profile, facts: FactsSource) -> date | None:
-    """A computed value as a calendar date of the profile's; None for what is no date."""
-    if isinstance(value, str):
-        value = as_time(value)
-    if isinstance(value, datetime):
-        return value.astimezone(zone_of(profile, facts.project)).date()
-    return value if isinstance(value, date) else None

@@ -1,8 +1,8 @@
 """From what was committed to its effect: goals, exits, awaited events, memberships, entries.
 
 Each occurrence is routed in one transaction under its profile's lock, together with its removal from the queue; the
-stimuli that come of it are committed with it and delivered afterwards. Killed anywhere, the router begins again with the
-same occurrence, and whatever was done is done once.
+stimuli that come of it are committed with it and delivered afterwards. Killed anywhere, the router begins again with
+the same occurrence, and whatever was done is done once.
 
 The order within one event: it converts, it ends, it is awaited, it changes memberships, it begins.
 """

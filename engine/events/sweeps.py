@@ -69,7 +69,7 @@ class Sweeper:
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
                 return
             plan, trigger = found
-            self._put_next(unit, row, plan, trigger, profile, now)
+            self._put_next(unit, row, trigger, profile, now)
             facts = self._facts.of(unit, profile, now)
             is_meant = is_true(trigger.condition, facts)
             if isinstance(trigger, ScheduleTrigger):
@@ -77,12 +77,12 @@ class Sweeper:
             if is_meant:
                 self._entries.enter(unit, plan, profile, Occasion(at=row.due_at), now)
 
-    def _put_next(self, unit: Unit, row: Due, plan: Plan, trigger: Trigger, profile: Profile, now: datetime) -> None:
+    def _put_next(self, unit: Unit, row: Due, trigger: Trigger, profile: Profile, now: datetime) -> None:
         match trigger:
             case InactiveTrigger():
                 unit.dues.remove(row.kind, row.profile_id, row.subject)  # re-armed by the next event
             case DateTrigger():
-                self._dues.put_date(unit, plan, Subject.parse(row.subject), trigger, profile, now, fired=row.due_at)
+                self._dues.put_date(unit, Subject.parse(row.subject), trigger, profile, now, fired=row.due_at)
             case ScheduleTrigger():
                 zone = zone_of(profile, self._facts.project)
                 local = row.due_at.astimezone(zone).replace(tzinfo=None).isoformat()
@@ -99,7 +99,7 @@ class Sweeper:
                 raise AssertionError(f"a {trigger.kind} trigger is never due")
 
     def _broadcast(self, row: Due, now: datetime) -> None:
-        """A schedule in the project's zone: every member, one by one; the row moves on only when all have been asked."""
+        """A schedule in the project's zone: every member, one by one; the row moves on once all have been asked."""
         found = self._trigger(row)
         zone = schedule.find_zone(self._facts.project.timezone)
         if found and zone and isinstance(found[1], ScheduleTrigger):

@@ -131,7 +131,7 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
-    """What must have come of it. None where the scenario does not speak of it; rows are as authored, instants resolved."""
+    """What must have come of it. None where the scenario does not speak of it; rows as authored, instants resolved."""
 
     messages: tuple[Mapping[str, Any], ...] | None = None
     messages_include: tuple[Mapping[str, Any], ...] | None = None

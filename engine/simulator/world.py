@@ -130,7 +130,7 @@ class World:
 
     # ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────────
     def apply(self, row: Row) -> None:
-        """Takes in one row at the clock's present. Raises BadInput or Conflict where the scenario asks the impossible."""
+        """Takes in one row at the clock's present. Raises BadInput where the scenario asks the impossible."""
         now = self.clock.now
         try:
             self._apply(row.action, now)

@@ -1,0 +1,167 @@
+"""The ordered checks between a due message and its provider, for one channel, with every input written down.
+
+In this order, each with the outcome that it gives: too late (`expired`), no address (`unreachable`), a suppressed
+address (`suppressed`), no valid consent (`no_consent`), quiet hours or the author's window (`quiet`), a cap (`capped`).
+That the enrollment is over (`ended`) has been looked at before, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from engine import ids
+from engine.consent.addresses import address_hash
+from engine.consent.decide import decide_consent
+from engine.consent.suppression import blocking
+from engine.enrollment.facts import StoreFacts, zone_of
+from engine.enrollment.model import Enrollment
+from engine.expressions.evaluate import resolve
+from engine.plan.effects import Perform
+from engine.plan.model import Outcome, Plan, Send
+from engine.policy.caps import decide_cap
+from engine.policy.moments import earliest_allowed
+from engine.policy.quiet import quiet_until
+from engine.policy.windows import window_until
+from engine.profiles.model import Profile
+from engine.project import Channel, Project, Topic
+from engine.store import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One visit of one `send` on its way through the gate, inside a transaction under the profile's lock."""
+
+    unit: Unit
+    plan: Plan
+    step: Send
+    enrollment: Enrollment
+    profile: Profile
+    effect: Perform
+    facts: StoreFacts
+    now: datetime
+
+    @property
+    def delivery_id(self) -> str:
+        return ids.delivery_id(self.enrollment.enrollment_id, self.step.step_id, self.effect.visit)
+
+    @property
+    def limit(self) -> datetime | None:
+        """The last instant at which the message may go, where its author set one."""
+        seconds = self.step.expires_seconds
+        return None if seconds is None else self.effect.reached_at + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The gate's answer for one channel."""
+
+    channel: Channel
+    #: None lets the message go.
+    outcome: Outcome | None
+    address: str | None = field(repr=False)
+    #: What was looked at, in ids and codes.
+    inputs: Mapping[str, Any]
+    #: When a held message may be tried again.
+    until: datetime | None = None
+
+
+class Gate:
+    """The checks of one project."""
+
+    def __init__(self, project: Project, project_key: bytes) -> None:
+        self._project = project
+        self._key = project_key
+
+    def pass_through(self, passage: Passage, channel: Channel) -> Verdict:
+        """Whether the message may go on this channel now."""
+        project, now = self._project, passage.now
+        topic = project.topics[passage.step.topic]
+        address = self._address(passage, channel)
+        inputs: dict[str, Any] = {
+            "topic": topic.name,
+            "zone": zone_of(passage.profile, project).key,
+            "reached_at": passage.effect.reached_at.isoformat(),
+        }
+
+        def verdict(outcome: Outcome | None, until: datetime | None = None) -> Verdict:
+            return Verdict(channel=channel, outcome=outcome, address=address, inputs=inputs, until=until)
+
+        if passage.limit is not None:
+            inputs["expires_at"] = passage.limit.isoformat()
+            if now > passage.limit:
+                return verdict("expired")
+        if address is None:
+            return verdict("unreachable")
+        refused = self._permission(passage, channel, topic, address, inputs)
+        if refused:
+            return verdict(refused)
+        held = self._time(passage, channel, topic, inputs)
+        if held is None:
+            return verdict(None)
+        outcome, until, earliest = held
+        waits = passage.step.otherwise[outcome].action == "wait"
+        if waits and passage.limit is not None and (earliest is None or earliest > passage.limit):
+            # It would be held past its expiry: it is too late already, not only then.
+            inputs["held_by"] = outcome
+            return verdict("expired")
+        return verdict(outcome, until)
+
+    @staticmethod
+    def _address(passage: Passage, channel: Channel) -> str | None:
+        if passage.step.to is None:
+            return passage.profile.address(channel.name, channel.kind)
+        given = resolve(passage.step.to, passage.facts)
+        return str(given) if given else None
+
+    def _permission(
+        self, passage: Passage, channel: Channel, topic: Topic, address: str, inputs: dict[str, Any]
+    ) -> Outcome | None:
+        is_marketing = topic.kind == "marketing"
+        hashed = address_hash(self._key, channel.kind, address)
+        blocked = blocking(passage.unit.consents.suppressions(channel.kind, hashed), is_marketing)
+        if blocked:
+            inputs["suppression"] = blocked.suppression_id
+            inputs["suppressed_by"] = blocked.kind
+            return "suppressed"
+        if is_marketing:
+            records = passage.unit.consents.of(passage.profile.profile_id)
+            consent = decide_consent(topic, channel.name, hashed, records, passage.now)
+            inputs["consent"] = consent.consent_id
+            inputs["consent_reason"] = consent.reason
+            if not consent.is_allowed:
+                return "no_consent"
+        return None
+
+    def _time(
+        self, passage: Passage, channel: Channel, topic: Topic, inputs: dict[str, Any]
+    ) -> tuple[Outcome, datetime | None, datetime | None] | None:
+        """The outcome that holds the message, until when, and when everything would let it go; None lets it go now."""
+        project, now, window = self._project, passage.now, passage.step.window
+        is_marketing = topic.kind == "marketing"
+        zone = zone_of(passage.profile, project)
+        rules = project.quiet_hours if is_marketing else ()
+        caps = project.caps if is_marketing else ()
+        longest = max((cap.per_seconds for cap in caps), default=0)
+        counted = (
+            passage.unit.deliveries.counted(passage.profile.profile_id, now - timedelta(seconds=longest))
+            if caps
+            else ()
+        )
+        is_quiet = quiet_until(now, zone, rules, channel.name) is not None
+        is_outside = window is not None and window_until(now, zone, window) is not None
+        earliest = None
+        if is_quiet or is_outside:
+            inputs["quiet_by"] = "quiet_hours" if is_quiet else "window"
+            until = earliest_allowed(now, zone, rules, window, (), channel.name, ())
+            earliest = earliest_allowed(now, zone, rules, window, caps, channel.name, counted)
+            return "quiet", until, earliest
+        if caps:
+            capped = decide_cap(now, caps, channel.name, counted)
+            inputs["caps"] = capped.counts
+            if capped.is_capped:
+                earliest = earliest_allowed(now, zone, rules, window, caps, channel.name, counted)
+                return "capped", capped.until, earliest
+        return None
