@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Literal
 
 from engine import ids
+from engine.consent.addresses import address_hash
+from engine.consent.decide import standing_denial
 from engine.consent.model import ConsentRecord
 from engine.enrollment.ending import end_enrollment
 from engine.errors import NotFound
 from engine.events.model import Occurrence
 from engine.profiles.model import OWN_FIELDS, Profile
-from engine.project import Project
+from engine.project import Channel, Project, Topic
 from engine.store import Unit
 
 #: `merged` resolves the id of a profile that was joined to another.
@@ -126,20 +128,22 @@ class Identities:
                 )
             )
         # In time order one profile's later grant would lift the other's withdrawal; the stricter of the two is kept.
-        for topic in self._project.topics:
-            for channel in self._project.channels:
-                both = [*ours, *theirs]
-                was_refused = is_refused(ours, channel, topic) or is_refused(theirs, channel, topic)
-                if was_refused and not is_refused(both, channel, topic):
+        both = [*ours, *theirs]
+        for topic in self._project.topics.values():
+            for channel in self._project.channels.values():
+                was_denied = self._denies(source, channel, topic, theirs, now) or self._denies(
+                    target, channel, topic, ours, now
+                )
+                if was_denied and not self._denies(target, channel, topic, both, now):
                     unit.consents.add(
                         ConsentRecord(
                             consent_id=ids.derived_id(
-                                "c", "stricter", source.profile_id, target.profile_id, channel, topic
+                                "c", "stricter", source.profile_id, target.profile_id, channel.name, topic.name
                             ),
                             profile_id=target.profile_id,
                             action="withdraw",
-                            channel=channel,
-                            topic=topic,
+                            channel=channel.name,
+                            topic=topic.name,
                             occurred_at=now,
                             received_at=now,
                             actor="system",
@@ -148,18 +152,12 @@ class Identities:
                     )
         unit.queue.add_occurrence(Occurrence(profile_id=target.profile_id, kind="consented", at=now))
 
-
-def is_refused(records: Sequence[ConsentRecord], channel: str | None, topic: str | None) -> bool:
-    """Whether a withdrawal or objection of this scope or wider stands: no later grant of the person's lifted it."""
-    covering = [r for r in records if r.channel in (None, channel) and r.topic in (None, topic)]
-    return any(
-        refusal.action in ("withdraw", "object")
-        and not any(
-            grant.action == "grant" and grant.actor == "person" and grant.occurred_at > refusal.occurred_at
-            for grant in covering
-        )
-        for refusal in covering
-    )
+    def _denies(
+        self, profile: Profile, channel: Channel, topic: Topic, records: Sequence[ConsentRecord], now: datetime
+    ) -> bool:
+        address = profile.address(channel.name, channel.kind) or ""
+        hashed = address_hash(self._key, channel.kind, address)
+        return standing_denial(topic, channel.name, hashed, records, now) is not None
 
 
 def _hand_over_enrollments(unit: Unit, source: Profile, target: Profile, now: datetime) -> None:

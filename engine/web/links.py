@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from engine.consent.decide import standing_denial
 from engine.delivery.message import Receipt
-from engine.events.identity import is_refused
 from engine.insight import people
 from engine.profiles.model import Profile
 from engine.rendering import links
@@ -139,10 +139,14 @@ class Links:
             ),
         )
 
-    @staticmethod
-    def _has_withdrawn(unit: Unit, profile: Profile, link: LinkRecord) -> bool:
+    def _has_withdrawn(self, unit: Unit, profile: Profile, link: LinkRecord) -> bool:
         """A hundred repeats of a click are one withdrawal."""
-        return is_refused(unit.consents.of(profile.profile_id), link.channel, link.topic)
+        topic = self._engine.project.topics.get(link.topic or "")
+        if topic is None or link.channel is None:
+            return False
+        records = unit.consents.of(profile.profile_id)
+        now = self._engine.clock()
+        return standing_denial(topic, link.channel, link.address_hash or "", records, now) is not None
 
     @staticmethod
     def _context(unit: Unit, link: LinkRecord) -> dict[str, str]:
