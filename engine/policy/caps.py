@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from engine.project import Cap
@@ -15,8 +15,8 @@ class CapDecision:
     is_capped: bool
     #: The first moment at which every cap allows one more; None where they do now, or never will.
     until: datetime | None = None
-    #: What is counted under each cap that concerns the channel, in words: `{"3 per 1d": 2}`; for the record.
-    counts: Mapping[str, int] = field(default_factory=dict)
+    #: For the record, what is counted under each cap that concerns the channel: `("1 per 1d on sms", 0)`.
+    counts: tuple[tuple[str, int], ...] = ()
 
 
 def decide_cap(
@@ -27,7 +27,7 @@ def decide_cap(
     `counted` is instant and channel of each message that holds a place (`Deliveries.counted`); one of them counts
     while its instant is after `now - per`. A cap with channels counts, and stops, messages on those channels together.
     """
-    counts: dict[str, int] = {}
+    counts: list[tuple[str, int]] = []
     is_capped = False
     frees_at: list[datetime | None] = []
     for cap in caps:
@@ -35,7 +35,7 @@ def decide_cap(
             continue
         per = timedelta(seconds=cap.per_seconds)
         places = sorted(at for at, used in counted if at > now - per and (not cap.channels or used in cap.channels))
-        counts[_words(cap)] = len(places)
+        counts.append((_words(cap), len(places)))
         if len(places) >= cap.at_most:
             is_capped = True
             # Once this one is old enough, one place fewer than allowed is taken.
@@ -45,7 +45,7 @@ def decide_cap(
     return CapDecision(
         is_capped=is_capped,
         until=max(moments) if moments and not is_final else None,
-        counts=counts,
+        counts=tuple(counts),
     )
 
 

@@ -23,7 +23,7 @@ def ago(**span: float) -> datetime:
 def test_below_every_cap_a_message_goes_and_the_counts_are_kept() -> None:
     counted = [(ago(hours=3), "email"), (ago(hours=2), "email")]
     assert decide_cap(NOON, [THREE_A_DAY, ONE_SMS_A_DAY], "sms", counted) == CapDecision(
-        is_capped=False, counts={"3 per 1d": 2, "1 per 1d on sms": 0}
+        is_capped=False, counts=(("3 per 1d", 2), ("1 per 1d on sms", 0))
     )
 
 
@@ -56,7 +56,7 @@ def test_with_several_caps_the_last_to_allow_it_decides() -> None:
 def test_a_cap_of_none_never_allows_any() -> None:
     none_at_all = Cap(at_most=0, per_seconds=DAY)
     assert decide_cap(NOON, [none_at_all, ONE_SMS_A_DAY], "sms", [(ago(hours=1), "sms")]) == CapDecision(
-        is_capped=True, until=None, counts={"0 per 1d": 1, "1 per 1d on sms": 1}
+        is_capped=True, until=None, counts=(("0 per 1d", 1), ("1 per 1d on sms", 1))
     )
 
 
