@@ -62,8 +62,8 @@ class Records(Generic[R]):
 def _inserts(table: Table, names: Sequence[str], key: Sequence[str], conflict: str) -> dict[str, Insert]:
     statements: dict[str, Insert] = {}
     for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert)):
-        # Inline: nobody asks for the number that the row gets.
-        statement: Any = insert(table).inline()
+        # Inline: nobody asks for the number that the row gets; whether there was one is what `add` answers.
+        statement: Any = insert(table).inline().execution_options(preserve_rowcount=True)
         if key and conflict == "nothing":
             statement = statement.on_conflict_do_nothing(index_elements=list(key))
         elif key:
