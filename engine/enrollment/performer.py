@@ -21,7 +21,7 @@ from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, StoreFacts, zone_of
 from engine.enrollment.model import Enrollment, TrailEntry
 from engine.enrollment.planbook import Planbook
-from engine.errors import NotFound
+from engine.errors import BadInput, NotFound
 from engine.events.intake import Intake
 from engine.expressions.evaluate import evaluate, is_true, resolve
 from engine.expressions.values import as_instant
@@ -108,19 +108,20 @@ class Performer:
             if not isinstance(scene, _Scene):
                 return scene
             step = scene.plan.steps[effect.step_id]
+            leaving: Result | Claim | CallRequest
             match step:
                 case Send():
-                    decided = self._dispatcher.decide(_passage(scene, step))
-                    if not isinstance(decided, Claim):
-                        return self._close(scene, step, decided)
+                    leaving = self._dispatcher.decide(_passage(scene, step))
                 case Call():
-                    request = self._request(scene, step)
+                    leaving = self._request(scene, step)
                 case _:
-                    return self._close(scene, step, self._take(scene, step))
-        # Sends and calls leave the house: no transaction stays open while somebody else answers.
-        if isinstance(step, Send):
-            return self._send(scene, step, decided)
-        return self._call(scene, step, self._caller.call(request))
+                    leaving = self._take(scene, step)
+            if not isinstance(leaving, Claim | CallRequest):
+                return self._close(scene, step, leaving)
+        # What leaves the house leaves it with no transaction open: none waits while somebody else answers.
+        if isinstance(leaving, Claim):
+            return self._send(scene, leaving)
+        return self._call(scene, self._caller.call(leaving))
 
     def finish(self, enrollment_id: str, reason: str, now: datetime) -> None:
         """Records that an enrollment has come to its end; one already ended keeps its first reason."""
@@ -254,9 +255,7 @@ class Performer:
             case Split():
                 return self._split(scene, step)
             case Set():
-                values = resolve(step.values, scene.facts)
-                self._intake.set_attributes(scene.unit, scene.profile, values, scene.now)
-                self._note(scene.unit, scene.enrollment, scene.now, "set", names=sorted(values))
+                self._set(scene, scene.profile, resolve(step.values, scene.facts))
                 return Done()
             case Emit():
                 return self._emit(scene, step)
@@ -377,6 +376,16 @@ class Performer:
         self._leave_behind(scene, step, side=side.name)
         return Chosen(goto=side.first)
 
+    def _set(self, scene: _Scene, profile: Profile, values: Mapping[str, Any]) -> None:
+        """Writes attributes. One that cannot be (no address, no zone) is noted and left: it strands nobody."""
+        refused = []
+        for name, value in values.items():
+            try:
+                profile = self._intake.set_attributes(scene.unit, profile, {name: value}, scene.now)
+            except BadInput:
+                refused.append(name)
+        self._note(scene.unit, scene.enrollment, scene.now, "set", names=sorted(values), refused=refused)
+
     def _emit(self, scene: _Scene, step: Emit) -> Result:
         values = resolve(step.values, scene.facts)
         event = self._intake.track(
@@ -414,7 +423,9 @@ class Performer:
             return Done()
         return Chosen(goto=step.body)
 
-    def _send(self, scene: _Scene, step: Send, claim: Claim) -> Result:
+    def _send(self, scene: _Scene, claim: Claim) -> Result:
+        step = scene.plan.steps[scene.effect.step_id]
+        assert isinstance(step, Send)
         while True:
             answer = self._dispatcher.hand_over(claim)
             with self._store.transaction(scene.profile.profile_id) as unit:
@@ -436,7 +447,9 @@ class Performer:
             timeout_seconds=step.timeout_seconds,
         )
 
-    def _call(self, scene: _Scene, step: Call, answer: Any) -> Result:
+    def _call(self, scene: _Scene, answer: Any) -> Result:
+        step = scene.plan.steps[scene.effect.step_id]
+        assert isinstance(step, Call)
         with self._store.transaction(scene.profile.profile_id) as unit:
             enrollment = self._find(unit, scene.enrollment.enrollment_id)
             profile = unit.profiles.find(scene.profile.profile_id)
@@ -447,7 +460,7 @@ class Performer:
             self._note(unit, enrollment, scene.now, "called", answered=answer is not None)
             saved = {name: inside(answer, path) for name, path in step.save.items()}
             if saved and answer is not None:
-                self._intake.set_attributes(unit, profile, saved, scene.now)
+                self._set(again, profile, saved)
         return Done()
 
 

@@ -303,7 +303,7 @@ class _Reader:
                 if key in ("grant", "confirm") and (channel is None or topic is None):
                     self._fail(row, f"a `{key}` names its channel and its topic")
                 by = self._text(row, "by") or "person"
-                return ConsentGiven(person=who, action=key, channel=channel, topic=topic, by=by)  # type: ignore[arg-type]
+                return ConsentGiven(person=who, action=key, channel=channel, topic=topic, by=by)
             case "reply":
                 return Reported(person=who, kind="replied", channel=self._channel(row), text=scalar)
             case "bounce":
@@ -322,7 +322,7 @@ class _Reader:
                 return Erased(person=who)
             case "pause" | "resume" | "stop":
                 journey = self._one_of(value, scalar, self._project.plans, "journey")
-                return Steered(action=key, journey=journey)  # type: ignore[arg-type]
+                return Steered(action=key, journey=journey)
             case _:
                 return self._provider(row, value, scalar)
 
