@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast, get_args
 
+from engine.consent.model import Actor
 from engine.errors import BadInput
 from engine.language.diagnostics import Problems, suggest
 from engine.language.source import ListNode, MapNode, Node, ScalarNode, plain, read_source
@@ -302,8 +303,8 @@ class _Reader:
                     topic = self._one_of(inner, topic, self._project.topics, "topic")
                 if key in ("grant", "confirm") and (channel is None or topic is None):
                     self._fail(row, f"a `{key}` names its channel and its topic")
-                by = self._text(row, "by") or "person"
-                return ConsentGiven(person=who, action=key, channel=channel, topic=topic, by=by)
+                by = self._one_of(row, self._text(row, "by") or "person", get_args(Actor), "actor")
+                return ConsentGiven(person=who, action=key, channel=channel, topic=topic, by=cast("Actor", by))
             case "reply":
                 return Reported(person=who, kind="replied", channel=self._channel(row), text=scalar)
             case "bounce":

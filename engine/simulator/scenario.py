@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from engine.consent.model import Actor
+
 #: A scenario runs at most this long.
 LONGEST = timedelta(days=400)
 
@@ -58,7 +60,7 @@ class ConsentGiven:
     action: Literal["grant", "confirm", "withdraw", "object"]
     channel: str | None
     topic: str | None
-    by: str
+    by: Actor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Literal, assert_never
 
 from engine import ids
 from engine.assembly import Engine
+from engine.consent.model import Action as ConsentAction
+from engine.consent.model import Actor
 from engine.delivery.message import Adapter, Receipt
 from engine.delivery.model import TAKEN
 from engine.enrollment.entry import Occasion
@@ -123,7 +125,8 @@ class World:
             profile = self.engine.intake.ensure(unit, "external", person.person, at)
             profile = self.engine.intake.set_attributes(unit, profile, values, at)
             for consent in person.consents:
-                for action in ("grant", "confirm"):
+                actions: tuple[ConsentAction, ...] = ("grant", "confirm")
+                for action in actions:
                     self._consent(
                         unit, profile, action, consent.channel, consent.topic, "person", at, basis=consent.basis
                     )
@@ -198,12 +201,12 @@ class World:
         self,
         unit: Unit,
         profile: Profile,
-        action: str,
+        action: ConsentAction,
         channel: str | None,
         topic: str | None,
-        by: str,
+        by: Actor,
         now: datetime,
-        basis: str = "consent",
+        basis: Literal["consent", "soft_opt_in"] = "consent",
     ) -> None:
         ledger = self.engine.ledger
         facts = ("sale", "own_similar_products", "opt_out_offered_at_collection", "opt_out_in_every_message")
