@@ -86,13 +86,6 @@ class Identities:
     def _merge(self, unit: Unit, source: Profile, target: Profile, now: datetime) -> Profile:
         for profile_id in sorted((source.profile_id, target.profile_id)):
             unit.lock(profile_id)
-        self._merge_consents(unit, source, target, now)
-        _hand_over_enrollments(unit, source, target, now)
-        unit.profiles.hand_over(source.profile_id, target.profile_id)
-        unit.profiles.erase(source.profile_id, now)
-        unit.profiles.identify("merged", source.profile_id, target.profile_id)
-        if source.external_id is not None:
-            unit.profiles.identify("external", source.external_id, target.profile_id)
         merged = replace(
             target,
             email=target.email or source.email,
@@ -103,6 +96,13 @@ class Identities:
             attributes={**source.attributes, **target.attributes},
             created_at=min((at for at in (source.created_at, target.created_at) if at), default=now),
         )
+        self._merge_consents(unit, source, target, merged, now)
+        _hand_over_enrollments(unit, source, target, now)
+        unit.profiles.hand_over(source.profile_id, target.profile_id)
+        unit.profiles.erase(source.profile_id, now)
+        unit.profiles.identify("merged", source.profile_id, target.profile_id)
+        if source.external_id is not None:
+            unit.profiles.identify("external", source.external_id, target.profile_id)
         unit.profiles.save(merged)
         unit.queue.add_occurrence(
             Occurrence(
@@ -114,7 +114,7 @@ class Identities:
         )
         return merged
 
-    def _merge_consents(self, unit: Unit, source: Profile, target: Profile, now: datetime) -> None:
+    def _merge_consents(self, unit: Unit, source: Profile, target: Profile, merged: Profile, now: datetime) -> None:
         theirs, ours = unit.consents.of(source.profile_id), unit.consents.of(target.profile_id)
         if not theirs:
             return
@@ -134,7 +134,7 @@ class Identities:
                 was_denied = self._denies(source, channel, topic, theirs, now) or self._denies(
                     target, channel, topic, ours, now
                 )
-                if was_denied and not self._denies(target, channel, topic, both, now):
+                if was_denied and not self._denies(merged, channel, topic, both, now):
                     unit.consents.add(
                         ConsentRecord(
                             consent_id=ids.derived_id(
