@@ -1,0 +1,49 @@
+"""Journeys that nothing starts, and triggers that wait for an end that never comes."""
+
+from __future__ import annotations
+
+from engine.language.authored import Authored
+from engine.language.diagnostics import Problems, suggest
+from engine.language.source import MapNode, ScalarNode
+from engine.language.triggers import one_or_many
+from engine.plan.model import UNSENT, ExitStep, Plan, Send, Start, Wait
+
+#: Every journey may end for these, whatever it says itself.
+_OURS = ("completed", "exit", "goal", "restarted", "stopped", "erased")
+
+
+def check(authored: Authored, problems: Problems) -> None:
+    """Reports both."""
+    plans = [journey.plan for journey in authored.journeys.values()]
+    started = {step.journey for plan in plans for step in plan.steps.values() if isinstance(step, Start)}
+    for name, journey in authored.journeys.items():
+        if "trigger" not in journey.node.pairs and name not in started:
+            message = f"nothing starts the journey `{name}`"
+            problems.warning("SJ405", journey.name, message, "give it a `trigger:`, or `start:` it in another journey")
+        for node in one_or_many(journey.node.get("trigger")):
+            if isinstance(node, MapNode):
+                _check_reason(node, authored, problems)
+
+
+def _check_reason(node: MapNode, authored: Authored, problems: Problems) -> None:
+    name, reason = node.get("journey"), node.get("reason")
+    if not isinstance(name, ScalarNode) or not isinstance(reason, ScalarNode):
+        return
+    other = authored.journeys.get(str(name.value))
+    if other is not None and reason.value not in _reasons(other.plan):
+        message = f"the journey `{name.value}` never ends for the reason `{reason.value}`"
+        problems.error("SJ406", reason, message, suggest(str(reason.value), _reasons(other.plan)))
+
+
+def _reasons(plan: Plan) -> tuple[str, ...]:
+    reasons: dict[str, None] = {}
+    for step in plan.steps.values():
+        match step:
+            case ExitStep(reason=reason):
+                reasons[reason] = None
+            case Wait(if_past="exit"):
+                reasons["past"] = None
+            case Send(otherwise=otherwise):
+                reasons |= {outcome: None for outcome in UNSENT if otherwise[outcome].action == "exit"}
+    reasons |= {exit_.reason: None for exit_ in plan.exits}
+    return (*reasons, *(each for each in _OURS if each not in reasons))
