@@ -54,7 +54,7 @@ class Engine:
         self.facts = FactsSource(project=project, project_key=project_key)
         self.ledger = Ledger(project, project_key)
         self.intake = Intake(project, project_key)
-        self.receipts = Receipts(project, project_key, self.ledger)
+        self.receipts = Receipts(project, self.ledger)
         self.mailing = Mailing(project, project_key, public_url, Renderer(project))
         self.dispatcher = Dispatcher(
             project=project,
