@@ -33,6 +33,7 @@ from engine.expressions.nodes import (
     Or,
     Read,
     Root,
+    is_none,
 )
 from engine.expressions.parse import parse_expression
 from engine.expressions.plain import PLAIN
@@ -206,11 +207,6 @@ def _compare(node: Compare) -> Run:
             return lambda facts, event: not held(facts, event)
         case _:
             return _ordered(_ORDERS[node.sign], left, right)
-
-
-def is_none(node: Node) -> bool:
-    """Whether a tree is the literal `none`, the one thing that a missing value equals."""
-    return isinstance(node, Constant) and node.value is None
 
 
 def _equal(node: Compare, left: Run, right: Run) -> Run:

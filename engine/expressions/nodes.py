@@ -172,3 +172,8 @@ def children(node: Node) -> tuple[Node, ...]:
             return tuple(sorted(below, key=lambda part: part.start))
         case Constant() | Now() | Read() | InSegment() | HasConsent() | IsEnrolled() | HasReceived():
             return ()
+
+
+def is_none(node: Node) -> bool:
+    """Whether a tree is the literal `none`, the one thing that a missing value equals."""
+    return isinstance(node, Constant) and node.value is None
