@@ -13,8 +13,9 @@ from itertools import islice
 from typing import Any
 
 from jinja2 import filters as jinja
-from jinja2 import pass_eval_context
+from jinja2 import pass_context, pass_eval_context
 from jinja2.nodes import EvalContext
+from jinja2.runtime import Context
 
 from engine.rendering.sandbox import MAX_OUTPUT, TooMuch, built, current_locale
 
@@ -57,8 +58,8 @@ def _truncate(text: str, length: int = 255) -> str:
     """At most `length` characters, cut between words, with an ellipsis."""
     if len(text) <= length:
         return text
-    cut = text[: max(length - 1, 0)]
-    return (cut.rsplit(None, 1)[0] if " " in cut else cut).rstrip() + "…"
+    cut = text[: max(length, 1)]
+    return (cut.rpartition(" ")[0].rstrip() if " " in cut else cut[:-1]) + "…"
 
 
 def _round(number: float, precision: int = 0) -> float:
@@ -80,8 +81,12 @@ def _batch(values: Iterable[Any], size: int) -> Iterable[list[Any]]:
         yield row
 
 
-def _money(amount: float, currency: str = "EUR") -> str:
-    """An amount as the locale's readers write it: €1,234.50, or 1.234,50 €."""
+@pass_context
+def _money(_context: Context, amount: float, currency: str = "EUR") -> str:
+    """An amount as the text's readers write it: €1,234.50, or 1.234,50 €.
+
+    It takes the context, of which it has no need, so that a constant amount is not written once for all languages.
+    """
     symbol = _SYMBOLS.get(currency, currency)
     written = f"{abs(float(amount)):,.2f}"
     sign = "-" if amount < 0 else ""

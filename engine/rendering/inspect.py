@@ -29,6 +29,8 @@ _LINKS = frozenset(["links.unsubscribe", "links.preferences"])
 _PROVIDED = ("locale",)
 _PROVIDED_TO_LAYOUTS = ("locale", "content", "subject", "preheader")
 _GLOBALS = frozenset(["range", "namespace", "cycler", "joiner"])
+#: Ends the path of a local name whose value cannot be missing, though its members may.
+_HAS_DEFAULT = "?"
 _UNQUOTED = re.compile(r"<[A-Za-z][^<>]*\s[\w:-]+=\{\{")
 
 
@@ -172,7 +174,8 @@ class _Walker:
             return sandbox.parse(located(text, line))
         except TemplateSyntaxError as error:
             self.report(file, error.lineno, error.message or "the template does not parse")
-        except RecursionError:
+        except (RecursionError, SyntaxError, MemoryError):
+            # The last two are Python's own, about the code that the template became.
             self.report(file, line, "the template is nested too deeply")
         return None
 
@@ -288,12 +291,13 @@ class _Walker:
         self._body(node.else_, here)
 
     def _assign(self, target: nodes.Node, value: nodes.Node, here: _Here) -> _Here:
-        # A name for a name needs its default where it is used.
-        if _path(value, here) is None:
+        # A name for a name needs its default where it is used; any other value has it, and only its members may lack.
+        path = _path(value, here)
+        base = _base(value, here)
+        if path is None:
             self._use(value, here)
-        if isinstance(target, nodes.Name):
-            return here.naming({target.name: _base(value, here)})
-        return here.naming(_targets(target))
+            base = f"{base}{_HAS_DEFAULT}" if base else None
+        return here.naming({target.name: base} if isinstance(target, nodes.Name) else _targets(target))
 
     # ── expressions ──────────────────────────────────────────────────────────────────────────────────────────────────
     def _use(self, node: nodes.Node | None, here: _Here) -> None:
@@ -338,8 +342,11 @@ class _Walker:
                 self._use_all(node.iter_child_nodes(), here)
             return
         self.mentioned.add(path)
+        if path.endswith(_HAS_DEFAULT):
+            return
         is_known = any(each == path or each.startswith((f"{path}.", f"{path}[")) for each in here.guarded)
         if not is_known:
+            path = path.replace(_HAS_DEFAULT, "")
             column = _column(here.file, node.lineno, path.rpartition("[].")[2])
             self.variables.add(TemplateVariable(path=path, file=_from_root(here.file), line=node.lineno, column=column))
 

@@ -49,7 +49,7 @@ class Library:
     def __init__(self, root: Path) -> None:
         """Reads `templates/` under the project's root; a project without the folder has no templates."""
         self._files = {file.path: file for file in _read(root / "templates")}
-        self._locales = frozenset(file.locale for file in self._files.values())
+        self._locales = frozenset(file.locale for file in self._files.values() if file.locale)
 
     def locales(self, *wished: str) -> tuple[str, ...]:
         """Suffixes to try for these locales in order, none last: `es-MX`, `en` → `es-MX`, `es`, `en`, ``.
@@ -61,7 +61,7 @@ class Library:
 
     def all_locales(self) -> tuple[str, ...]:
         """Every suffix that a file has, none first."""
-        return ("", *sorted(self._locales - {""}))
+        return ("", *sorted(self._locales))
 
     def find(self, folder: str, template: str, extension: str, locales: tuple[str, ...]) -> TemplateFile | None:
         """The file of a channel's template for the first of the locales that has one, or None."""

@@ -13,6 +13,7 @@ _SPACED = re.compile("blockquote|h[1-6]|hr|ol|p|pre|table|ul")
 _UNSEEN = re.compile("head|script|style|title")
 #: Elements without an end.
 _VOID = re.compile("area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr")
+_DASH = "- "
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all|visibility\s*:\s*hidden", re.IGNORECASE)
 _LINKS = ("http:", "https:", "mailto:", "tel:")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
@@ -24,6 +25,8 @@ class _Writer(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._out: list[str] = []
+        #: Line breaks due before the next words: 2 leave an empty line.
+        self._breaks = 0
         #: Open elements inside one that is not seen, itself included.
         self._hidden: list[str] = []
         #: Targets of the open links, each with where its text begins in `_out`.
@@ -39,15 +42,18 @@ class _Writer(HTMLParser):
         if tag == "a":
             self._links.append((given.get("href") or "", len(self._out)))
         elif tag == "br":
-            self._out.append("\n")
+            self._breaks += 1
         elif tag == "hr":
-            self._out.append("\n\n---\n\n")
+            self._break(tag)
+            self._write("---")
+            self._break(tag)
         elif tag == "li":
-            self._out.append("\n- ")
+            self._break(tag)
+            self._write(_DASH)
         elif tag == "img":
-            self._out.append(given.get("alt") or "")
+            self._write(given.get("alt") or "")
         elif tag in ("td", "th"):
-            self._out.append(" ")
+            self._write(" ")
         else:
             self._break(tag)
 
@@ -62,21 +68,30 @@ class _Writer(HTMLParser):
             shown = "".join(self._out[start:]).strip()
             is_repeated = shown in (target, target.partition(":")[2].removeprefix("//"))
             if target.lower().startswith(_LINKS) and not is_repeated:
-                self._out.append(f" ({target})" if shown else target)
+                self._write(f" ({target})" if shown else target)
         elif not _VOID.fullmatch(tag):
             self._break(tag)
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            self._out.append(_WHITE.sub(" ", _PADDING.sub("", data)))
+            self._write(_WHITE.sub(" ", _PADDING.sub("", data)))
 
     def _break(self, tag: str) -> None:
-        if _BLOCK.fullmatch(tag):
-            self._out.append("\n\n" if _SPACED.fullmatch(tag) else "\n")
+        # A paragraph in a list item stays beside its dash.
+        if _BLOCK.fullmatch(tag) and self._out[-1:] != [_DASH]:
+            self._breaks = max(self._breaks, 2 if _SPACED.fullmatch(tag) else 1)
+
+    def _write(self, words: str) -> None:
+        if self._breaks and not words.strip():
+            return
+        if self._out:
+            self._out.append("\n" * min(self._breaks, 2))
+        self._breaks = 0
+        self._out.append(words)
 
     def text(self) -> str:
-        lines = [" ".join(line.split(" ")).strip(" \u00a0") for line in "".join(self._out).split("\n")]
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(re.sub(" {2,}", " ", line) for line in lines)).strip()
+        """All that was written, each line without spare white space."""
+        return "\n".join(" ".join(line.split()) for line in "".join(self._out).split("\n")).strip()
 
 
 def text_of(html: str) -> str:
