@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from engine import ids
 from engine.consent.addresses import address_hash, normalise
-from engine.consent.model import Suppression
+from engine.consent.suppression import suppression_of
 from engine.errors import BadInput
 from engine.events.identity import IdentifierKind, Identities, differences
 from engine.events.model import Occurrence
@@ -180,16 +180,7 @@ class Intake:
             return
         for kind, address in self._addresses(profile):
             hashed = address_hash(self._key, kind, address)
-            unit.consents.suppress(
-                Suppression(
-                    suppression_id=ids.derived_id("s", "erased", kind, hashed),
-                    channel_kind=kind,
-                    address_hash=hashed,
-                    kind="erased",
-                    source="erasure",
-                    created_at=now,
-                )
-            )
+            unit.consents.suppress(suppression_of(kind, hashed, "erased", source="erasure", now=now))
         unit.profiles.erase(profile.profile_id, now)
         unit.queue.add_occurrence(Occurrence(profile_id=profile.profile_id, kind="erased", at=now))
 

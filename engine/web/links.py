@@ -199,8 +199,8 @@ class Links:
                     topic=link.topic,
                     occurred_at=now,
                     now=now,
-                    actor="person",
                     source="confirmation_link",
+                    address_hash=link.address_hash,
                 )
         except Gone:
             return expired()
@@ -253,11 +253,12 @@ class Links:
 
     def _engage(self, unit: Unit, link: LinkRecord, kind: Literal["clicked", "opened"]) -> None:
         now = self._engine.clock()
-        if link.channel is None or self.person(unit, link) is None:
+        channel = self._engine.project.channels.get(link.channel or "")
+        if channel is None or self.person(unit, link) is None:
             return
         self._engine.receipts.take(
             unit,
-            link.channel,
+            channel,
             Receipt(
                 kind=kind,
                 receipt_id=f"{kind}/{link.token_hash}/{now.isoformat()}",

@@ -62,6 +62,6 @@ class Webhooks:
             receipts = adapter.parse(webhook)
             with engine.store.transaction() as unit:
                 for receipt in receipts:
-                    engine.receipts.take(unit, channel, receipt, now)
+                    engine.receipts.take(unit, engine.project.channels[channel], receipt, now)
             self._on_intake()
         return adapter.answer(webhook)
