@@ -205,19 +205,22 @@ class _Builder:
 
     def _compare(self, tree: ast.Compare, depth: int) -> Node:
         trees = [tree.left, *tree.comparators]
+        signs = [self._sign(operator, before) for operator, before in zip(tree.ops, trees, strict=False)]
         sides = [self.node(side, depth) for side in trees]
-        pairs: list[Node] = []
-        for index, operator in enumerate(tree.ops):
-            sign = _COMPARISONS.get(type(operator))
-            if sign is None:
-                word = "!=" if isinstance(operator, ast.IsNot) else "=="
-                raise self._error(
-                    self._source.end(trees[index]), "there is no `is`", f"write `{word}`, as in x {word} none"
-                )
-            left, right = sides[index], sides[index + 1]
-            pairs.append(Compare(left=left, sign=sign, right=right, start=left.start, end=right.end))
+        pairs: list[Node] = [
+            Compare(left=left, sign=sign, right=right, start=left.start, end=right.end)
+            for left, sign, right in zip(sides, signs, sides[1:], strict=False)
+        ]
         start, end = self._source.span(tree)
         return And(parts=tuple(pairs), start=start, end=end) if len(pairs) > 1 else pairs[0]
+
+    def _sign(self, operator: ast.cmpop, before: ast.expr) -> Comparison:
+        sign = _COMPARISONS.get(type(operator))
+        if sign is None:
+            word = "!=" if isinstance(operator, ast.IsNot) else "=="
+            place = self._source.end(before)
+            raise self._error(place, "there is no `is`", f"write `{word}`, as in x {word} none")
+        return sign
 
     # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────
     def _call(self, tree: ast.Call, depth: int) -> Node:
