@@ -111,6 +111,7 @@ class Database:
         except sql_errors.DBAPIError as error:
             code = _passing_code(error)
             if code is None:
+                _leave_out_rows(error)
                 raise
             raise StoreUnavailable(
                 f"the database {self.name} cannot be reached or was locked too long ({code})"
@@ -219,3 +220,11 @@ def _passing_code(error: sql_errors.DBAPIError) -> str | None:
         if error.connection_invalidated or isinstance(error, sql_errors.OperationalError)
         else None
     )
+
+
+def _leave_out_rows(error: sql_errors.DBAPIError) -> None:
+    """PostgreSQL quotes the failing row under its message: people's data, which logs must not hold."""
+    diagnosis = getattr(error.orig, "diag", None)
+    if error.orig is not None and diagnosis is not None and diagnosis.message_primary:
+        error.orig.args = (diagnosis.message_primary,)
+        error.args = (f"({type(error.orig).__name__}) {diagnosis.message_primary}",)
