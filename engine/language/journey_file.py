@@ -50,7 +50,7 @@ def read_journey_file(document: Node, problems: Problems) -> JourneyFile | None:
     mentions = Mentions(problems=problems)
     doors = Doors(mentions)
     triggers = doors.triggers(fields.get("trigger"))
-    entry = doors.entry(fields.get("entry"), triggers)
+    entry = doors.entry(fields.get("entry"))
     exits = doors.exits(fields.get("exit"))
     goal = doors.goal(fields.get("goal"))
     mentions.name("topic", fields.get("topic"), "`topic`")

@@ -22,14 +22,22 @@ class Mention:
     place: ScalarNode
 
 
+#: Where an expression stands, which says what it may read besides the profile:
+#:   `before`  a trigger's condition: nothing began yet
+#:   `ended`   the condition of a trigger by a journey's end: how that one ended
+#:   `entry`   what began is at hand, and stands for the event, too
+#:   `inside`  what began, and the steps taken
+Standing = Literal["before", "ended", "entry", "inside"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
-    """An expression, and which event it tests: `event.PROP` is one of theirs; empty: no event is under test."""
+    """An expression, and what it may read."""
 
     condition: Condition
+    standing: Standing
+    #: The event under test is one of these; empty: there is none.
     events: tuple[str, ...] = ()
-    #: True where `event` may be something of which no catalogue knows the properties (an `api` trigger's values).
-    is_open: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,13 +56,13 @@ class Mentions:
         return text
 
     def condition(
-        self, node: Node | None, what: str, *, events: tuple[str, ...] = (), is_open: bool = False
+        self, node: Node | None, what: str, *, standing: Standing = "inside", events: tuple[str, ...] = ()
     ) -> str | None:
         """The text of the condition that the node holds, remembered."""
         condition = None if node is None else read_condition(node, self.problems, what)
         if condition is None:
             return None
-        self.usages.append(Usage(condition=condition, events=events, is_open=is_open))
+        self.usages.append(Usage(condition=condition, standing=standing, events=events))
         return condition.text
 
     def values(self, node: Node) -> Any:
@@ -73,4 +81,4 @@ class Mentions:
             case ScalarNode():
                 expression = computed(node)
                 if expression:
-                    self.usages.append(Usage(condition=expression))
+                    self.usages.append(Usage(condition=expression, standing="inside"))

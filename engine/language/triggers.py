@@ -93,13 +93,13 @@ class Doors:
 
     def _event_trigger(self, fields: Fields) -> Trigger | None:
         event = self._mentions.name("event", fields.get("event"), "`event`")
-        condition = self._condition(fields, event)
+        condition = self._before(fields, event)
         return EventTrigger(event=event, condition=condition) if event else None
 
     def _segment_trigger(self, fields: Fields) -> Trigger | None:
         segment = self._mentions.name("segment", fields.get("segment"), "`segment`")
         on = cast("_EnterLeave", fields.word("on", ("enter", "leave")) or "enter")
-        condition = self._condition(fields)
+        condition = self._before(fields)
         return SegmentTrigger(segment=segment, on=on, condition=condition) if segment else None
 
     def _inactive_trigger(self, fields: Fields) -> Trigger | None:
@@ -109,16 +109,16 @@ class Doors:
         for_seconds = fields.duration("for") if fields.need("for") else None
         if for_seconds == 0:
             self._problems.error("SJ206", fields.place("for"), "`for` is a duration above 0")
-        condition = self._condition(fields)
+        condition = self._before(fields)
         if event is None or not for_seconds:
             return None
         return InactiveTrigger(event=None if event == "any" else event, for_seconds=for_seconds, condition=condition)
 
     def _date_trigger(self, fields: Fields) -> Trigger | None:
-        date = self._mentions.condition(fields.get("date"), "`date`")
+        date = self._mentions.condition(fields.get("date"), "`date`", standing="before")
         at = fields.time("at") if fields.need("at") else None
         every = fields.word("every", ("year",))
-        condition = self._condition(fields)
+        condition = self._before(fields)
         if date is None or at is None:
             return None
         return DateTrigger(date=date, at=at, is_yearly=every == "year", condition=condition)
@@ -135,35 +135,36 @@ class Doors:
         fields.need("to")
         to = self._mentions.name("segment", fields.get("to"), "`to`")
         zone = cast("Literal['project', 'profile']", fields.word("zone", ("project", "profile")) or "project")
-        condition = self._condition(fields)
+        condition = self._before(fields)
         return ScheduleTrigger(cron=cron, to=to, zone=zone, condition=condition) if cron and to else None
 
     def _api_trigger(self, fields: Fields) -> Trigger | None:
         is_on = fields.boolean("api")
         if is_on is False:
             self._problems.error("SJ204", fields.place("api"), "`api` can only be true", "leave the trigger out")
-        return ApiTrigger(condition=self._condition(fields))
+        return ApiTrigger(condition=self._before(fields))
 
     def _journey_trigger(self, fields: Fields) -> Trigger | None:
         journey = self._mentions.name("journey", fields.get("journey"), "`journey`")
         fields.word("on", ("ended",))
         reason = fields.name("reason")
-        condition = self._condition(fields)
+        condition = self._mentions.condition(fields.get("if"), "`if`", standing="ended")
         return JourneyTrigger(journey=journey, reason=reason, condition=condition) if journey else None
 
+    def _before(self, fields: Fields, event: str | None = None) -> str | None:
+        events = (event,) if event else ()
+        return self._mentions.condition(fields.get("if"), "`if`", standing="before", events=events)
+
     # ── entry ────────────────────────────────────────────────────────────────────────────────────────────────────────
-    def entry(self, node: Node | None, triggers: tuple[Trigger, ...]) -> Entry:
+    def entry(self, node: Node | None) -> Entry:
         """Who may enter; the default where nothing is said."""
         mapping = None if node is None else as_mapping(node, self._problems, "`entry`", "such as `{again: never}`")
         if mapping is None:
             return Entry()
         keys = ("key", "if", "when_active", "again", "ignore_older_than", "limit")
         fields = Fields(mapping, self._problems, "`entry`", keys)
-        events = tuple(each.event for each in triggers if isinstance(each, EventTrigger))
-        # `event` is also what an `api` call or a `start` brought along.
-        is_open = len(events) < len(triggers) or not triggers
-        key = self._mentions.condition(fields.get("key"), "`key`", events=events, is_open=is_open)
-        condition = self._mentions.condition(fields.get("if"), "`if`", events=events, is_open=is_open)
+        key = self._mentions.condition(fields.get("key"), "`key`", standing="entry")
+        condition = self._mentions.condition(fields.get("if"), "`if`", standing="entry")
         when_active = fields.word("when_active", ("ignore", "restart"))
         again, after = self._again(fields)
         older = fields.duration("ignore_older_than")

@@ -8,18 +8,26 @@ from engine.language.authored import Authored
 from engine.language.diagnostics import Problems, suggest
 from engine.language.project_file import ProjectFile
 
-#: Events that nobody needs to list, since they are ours: providers' receipts, and page and screen calls.
-OWN_EVENTS = (
+#: What every receipt's event says.
+_RECEIPT = dict.fromkeys(
+    ("journey", "step", "delivery", "channel", "topic", "template", "url", "text", "reason"), "string"
+)
+_PAGE = dict.fromkeys(("name", "path", "url", "title", "referrer", "search", "category"), "string")
+_RECEIPTS = (
     "Email Delivered", "Email Deferred", "Email Opened", "Email Link Clicked", "Email Bounced", "Email Marked as Spam",
-    "SMS Delivered", "SMS Failed", "SMS Link Clicked", "SMS Replied",
-    "Chat Delivered", "Chat Failed", "Chat Opened", "Chat Link Clicked", "Chat Replied",
-    "Unsubscribed", "Page Viewed", "Screen Viewed",
+    "Email Failed", "SMS Delivered", "SMS Failed", "SMS Link Clicked", "SMS Replied",
+    "Chat Delivered", "Chat Failed", "Chat Opened", "Chat Link Clicked", "Chat Replied", "Unsubscribed",
 )  # fmt: skip
+#: Events that nobody needs to list, since they are ours: providers' receipts, and page and screen calls.
+OWN_EVENTS: Mapping[str, Mapping[str, str]] = {
+    **dict.fromkeys(_RECEIPTS, _RECEIPT),
+    **dict.fromkeys(("Page Viewed", "Screen Viewed"), _PAGE),
+}
 
 
-def known_events(project: ProjectFile) -> Mapping[str, Mapping[str, str] | None]:
-    """Every event that the project knows, with its properties; None where they are not listed."""
-    return {**dict.fromkeys(OWN_EVENTS), **(project.events or {})}
+def known_events(project: ProjectFile) -> Mapping[str, Mapping[str, str]]:
+    """Every event that the project knows, with its properties."""
+    return {**OWN_EVENTS, **(project.events or {})}
 
 
 def check(authored: Authored, problems: Problems) -> None:
