@@ -6,12 +6,12 @@ outlives them. Only the newest messages are kept.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import itertools
 import json
 import os
 import re
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -176,7 +176,7 @@ class InboxAdapter(ChannelAdapter[NoSettings]):
 class InboxServer:
     """An SMTP server on this machine that puts all mail into the inbox. Needs the extra `local`.
 
-    A context manager; or `start` and `stop`. Port 0 takes any free one, `port` tells which.
+    A context manager; or `start` and `stop`.
     """
 
     def __init__(self, inbox: Inbox, *, host: str = "127.0.0.1", port: int = 1025) -> None:
@@ -190,6 +190,13 @@ class InboxServer:
         # Here, since an installation that only sends has no need of an SMTP server.
         from aiosmtpd.controller import Controller
 
+        try:
+            # aiosmtpd itself takes five seconds to notice that it cannot listen.
+            socket.create_server((self.host, self.port)).close()
+        except OSError as error:
+            raise Conflict(
+                f"the inbox cannot listen on port {self.port} ({error.strerror}): name another one"
+            ) from None
         controller = Controller(
             self, hostname=self.host, port=self.port, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True
         )
@@ -200,8 +207,6 @@ class InboxServer:
                 f"the inbox cannot listen on port {self.port} ({error.strerror}): name another one"
             ) from None
         self._controller = controller
-        if isinstance(controller.server, asyncio.Server):
-            self.port = controller.server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
         """Stops listening."""
@@ -230,19 +235,26 @@ class InboxServer:
 
 def keep_mail(inbox: Inbox, content: bytes, to: str) -> CaughtMessage:
     """Stores a mail as it came over the wire; `to` is the envelope's recipient."""
+    try:
+        fields = _fields(content)
+    except Exception:
+        # The standard library fails in many ways on headers out of shape; such a mail is shown as it came.
+        fields = {"text": content.decode("utf-8", "replace")}
+    return inbox.keep(kind="email", to=to, **fields)
+
+
+def _fields(content: bytes) -> dict[str, Any]:
     mail = message_from_bytes(content, _class=EmailMessage, policy=policy.default)
     message_id = _MESSAGE_ID.fullmatch(str(mail.get("Message-ID", "")).strip())
-    return inbox.keep(
-        kind="email",
-        to=to,
-        from_=str(mail.get("From", "")),
-        subject=str(mail.get("Subject", "")),
-        text=_part(mail, "plain") or "",
-        html=_part(mail, "html"),
-        headers={name: str(value) for name, value in mail.items()},
-        attachments=tuple(part.get_filename() or "" for part in mail.iter_attachments()),
-        delivery_id=message_id.group(1) if message_id else "",
-    )
+    return {
+        "from_": str(mail.get("From", "")),
+        "subject": str(mail.get("Subject", "")),
+        "text": _part(mail, "plain") or "",
+        "html": _part(mail, "html"),
+        "headers": {name: str(value) for name, value in mail.items()},
+        "attachments": tuple(part.get_filename() or "" for part in mail.iter_attachments()),
+        "delivery_id": message_id.group(1) if message_id else "",
+    }
 
 
 def _part(mail: EmailMessage, subtype: str) -> str | None:

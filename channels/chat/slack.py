@@ -42,24 +42,44 @@ class Slack(HttpAdapter[SlackSettings]):
 
     #: Slack's errors; they come under HTTP 200.
     ERRORS: ClassVar[Mapping[str, Meaning]] = {
-        "ratelimited": "transient", "rate_limited": "transient", "message_limit_exceeded": "transient",
-        "internal_error": "transient", "service_unavailable": "transient", "request_timeout": "transient",
+        "ratelimited": "transient",
+        "rate_limited": "transient",
+        "message_limit_exceeded": "transient",
+        "internal_error": "transient",
+        "service_unavailable": "transient",
+        "request_timeout": "transient",
         "team_added_to_org": "transient",
-        "fatal_error": "doubtful",  # "some aspect of the operation may have succeeded"
-        "invalid_auth": "config", "not_authed": "config", "token_revoked": "config", "token_expired": "config",
-        "account_inactive": "config", "missing_scope": "config", "no_permission": "config",
-        "org_login_required": "config", "ekm_access_denied": "config", "access_denied": "config",
-        "not_allowed_token_type": "config", "two_factor_setup_required": "config", "accesslimited": "config", "team_access_not_granted": "config",
-        "user_not_found": "invalid_address", "user_disabled": "invalid_address",
-        # A room may come back, or let us in: no reason never to try that address again.
-        "channel_not_found": "rejected", "is_archived": "rejected",
-        "not_in_channel": "not_allowed", "restricted_action": "not_allowed", "cannot_dm_bot": "not_allowed",
+        "fatal_error": "doubtful",  # Slack says that some of it may have succeeded
+        "invalid_auth": "config",
+        "not_authed": "config",
+        "token_revoked": "config",
+        "token_expired": "config",
+        "account_inactive": "config",
+        "missing_scope": "config",
+        "no_permission": "config",
+        "org_login_required": "config",
+        "ekm_access_denied": "config",
+        "access_denied": "config",
+        "not_allowed_token_type": "config",
+        "two_factor_setup_required": "config",
+        "team_access_not_granted": "config",
+        "user_not_found": "invalid_address",
+        "user_disabled": "invalid_address",
+        "channel_not_found": "rejected",  # a room may come back, or let us in: its address is not dead
+        "is_archived": "rejected",
+        "not_in_channel": "not_allowed",
+        "restricted_action": "not_allowed",
+        "cannot_dm_bot": "not_allowed",
         "messages_tab_disabled": "not_allowed",
-        "msg_too_long": "unsupported", "no_text": "unsupported", "invalid_blocks": "unsupported",
-        "invalid_blocks_format": "unsupported", "too_many_attachments": "unsupported",
+        "msg_too_long": "unsupported",
         "msg_blocks_too_long": "unsupported",
-        "invalid_arguments": "rejected", "invalid_form_data": "rejected",
-    }  # fmt: skip
+        "no_text": "unsupported",
+        "invalid_blocks": "unsupported",
+        "invalid_blocks_format": "unsupported",
+        "too_many_attachments": "unsupported",
+        "invalid_arguments": "rejected",
+        "invalid_form_data": "rejected",
+    }
 
     def compose(self, message: Message) -> httpx.Request:
         if len(message.text) > _LONGEST_TEXT:

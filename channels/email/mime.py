@@ -30,7 +30,7 @@ _RESERVED = frozenset({
     "from", "to", "cc", "bcc", "sender", "subject", "date", "message-id", "mime-version", "return-path", "received",
     "dkim-signature", "arc-seal", "arc-message-signature", "arc-authentication-results", "authentication-results",
 })  # fmt: skip
-_NARROW = policy.SMTP.clone(cte_type="7bit")
+_NARROW = policy.SMTP.clone(cte_type="7bit", max_line_length=76)
 _WIDE = _NARROW.clone(max_line_length=998)
 
 
@@ -107,14 +107,14 @@ def recipient(to: str) -> str:
     try:
         if not local or not domain or re.search(r"[\s<>,;]", to):
             raise ValueError
+        if not local.isascii():
+            raise UnsupportedMessage("the part before the @ holds non-ASCII letters, which few servers take")
         address = _with_ascii_domain(to)
         Address(addr_spec=address)
     except (ValueError, IndexError):
         address = ""
     if not address:
         raise PermanentChannelError("the recipient is no email address", reason="invalid_address")
-    if not address.isascii():
-        raise UnsupportedMessage("the part before the @ holds non-ASCII letters, which few servers take")
     return address
 
 
