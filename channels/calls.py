@@ -89,7 +89,7 @@ class HttpCaller:
 
     def _follow(self, request: CallRequest, deadline: float) -> Any:
         body = None if request.json is None else json.dumps(request.json).encode()
-        headers = dict(request.headers)
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
         if body is not None and "content-type" not in {name.lower() for name in headers}:
             headers["Content-Type"] = "application/json"
         hop = _Hop(url=request.url, method=request.method, body=body, headers=headers)
