@@ -15,6 +15,7 @@ from engine.errors import StoreUnavailable
 from engine.plan.effects import Perform, Result
 from workers import calls
 from workers.contracts.payloads import FinishRequest, PerformAnswer, PerformRequest
+from workers.faults import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,16 +80,6 @@ def _faults_without_data(enrollment_id: str, step_id: str | None) -> Iterator[No
     except Exception as error:
         kind = type(error).__name__
         if not isinstance(error, StoreUnavailable):
-            place = "".join(_places(error))
-            logger.error("enrollment %s, step %s: %s%s", enrollment_id, step_id, kind, place)
+            logger.error("enrollment %s, step %s: %s%s", enrollment_id, step_id, kind, places(error))
         # `from None`: the cause's text and trace would travel along.
         raise ApplicationError(f"{kind} in step {step_id} of enrollment {enrollment_id}", type=kind) from None
-
-
-def _places(error: BaseException) -> Iterator[str]:
-    """Where it was raised, file and line, innermost last: enough to find a defect, and nobody's data."""
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        yield f"\n  {code.co_filename}:{trace.tb_lineno} {code.co_name}"
-        trace = trace.tb_next

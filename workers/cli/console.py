@@ -1,0 +1,36 @@
+"""Tables and progress: for a terminal where there is one, plain text where a program reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar on standard error; yields what to call after each of `total` pieces. Nothing where no terminal is."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda: bar.advance(task)
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """A table on standard output; numbers to the right. Where there are no rows, the sentence `empty`."""
+    if not rows:
+        print(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, heading in enumerate(headings):
+        is_number = all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console = Console()
+    # Lines for a program, or in a file, must not break where the terminal of nobody ends.
+    console.print(table, markup=False, width=None if console.is_terminal else 10_000, crop=False)

@@ -1,0 +1,30 @@
+"""What every verb that works on a project shares: its option, and how the folder is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from engine.project import Project
+    from workers.bootstrap import Installation
+
+ProjectFolder = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
+
+
+def open_project(folder: Path) -> Project:
+    """The compiled project. Raises ProjectError with every problem, NotFound where there is no project."""
+    # Adapters and the compiler take their time to import; help and usage errors need neither.
+    from workers import bootstrap
+
+    return bootstrap.open_project(folder)
+
+
+def open_installation(folder: Path) -> Installation:
+    """The project over its store, ready for use; close it. Raises Conflict where the store wants `sojourn migrate`."""
+    from workers import bootstrap
+    from workers.settings import Settings
+
+    return bootstrap.Installation(bootstrap.open_project(folder), Settings.read())
