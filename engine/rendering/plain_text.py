@@ -14,6 +14,8 @@ _UNSEEN = re.compile("head|script|style|title")
 #: Elements without an end.
 _VOID = re.compile("area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr")
 _DASH = "- "
+#: Between two cells of a row; no other tab is ever written.
+_NEXT_CELL = "\t"
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all|visibility\s*:\s*hidden", re.IGNORECASE)
 _LINKS = ("http:", "https:", "mailto:", "tel:")
 _WHITE = re.compile(r"[ \t\r\n\f]+")
@@ -53,7 +55,7 @@ class _Writer(HTMLParser):
         elif tag == "img":
             self._write(given.get("alt") or "")
         elif tag in ("td", "th"):
-            self._write(" ")
+            self._write(_NEXT_CELL)
         else:
             self._break(tag)
 
@@ -91,7 +93,12 @@ class _Writer(HTMLParser):
 
     def text(self) -> str:
         """All that was written, each line without spare white space."""
-        return "\n".join(" ".join(line.split()) for line in "".join(self._out).split("\n")).strip()
+        return "\n".join(_spaced(line) for line in "".join(self._out).split("\n")).strip()
+
+
+def _spaced(line: str) -> str:
+    cells = (" ".join(cell.split()) for cell in line.split(_NEXT_CELL))
+    return "  ".join(cell for cell in cells if cell)
 
 
 def text_of(html: str) -> str:

@@ -28,7 +28,7 @@ CASES = {
     "line breaks are line breaks": ("a<br>b<br><br>c<br><br><br>d", "a\nb\n\nc\n\nd"),
     "table cells stand side by side": (
         "<table><tr><td>tea</td><td>3</td></tr><tr><td>cup</td></tr></table>",
-        "tea 3\ncup",
+        "tea  3\ncup",
     ),
     "a rule is a rule": ("a<hr>b", "a\n\n---\n\nb"),
     "entities are characters": ("<p>a &lt; b &amp; &euro;</p>", "a < b & €"),
