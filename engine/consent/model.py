@@ -22,7 +22,8 @@ class ConsentRecord:
     action: Action
     #: Channel name, or None for all (withdrawals and objections only).
     channel: str | None
-    #: Topic name, or None for all (withdrawals and objections only).
+    #: Topic name, or None for all (withdrawals and objections only; a `confirm` without topic is a START, which undoes
+    #: the STOPs before it on its channel and address).
     topic: str | None
     #: Keyed hash of the normalised address (`engine.consent.addresses`); None on a withdrawal that names no address.
     address_hash: str | None = None
