@@ -1,7 +1,7 @@
 """What authors are told about their files: every problem, with its place, a stable code and what to do.
 
 Codes are grouped by hundreds and never reused: 0 the file itself, 1 names, 2 shapes, 3 expressions, 4 the course of
-a journey, 5 permission, 6 templates, 7 channels and surroundings. `docs/checks/README.md` explains each.
+a journey, 5 permission, 6 templates, 7 channels and surroundings, 8 scenarios. `docs/checks/README.md` explains each.
 """
 
 from __future__ import annotations
@@ -64,7 +64,6 @@ CODES: Mapping[str, str] = {
     "SJ404": "segments that refer to each other in a circle",
     "SJ405": "a journey that nothing starts",
     "SJ406": "a trigger that waits for an end that never comes",
-    "SJ407": "an outcome that has nothing to wait for",
     "SJ501": "the topic does not allow the channel",
     "SJ502": "a send without a topic",
     "SJ503": "another address under a topic that is not internal",
@@ -79,6 +78,8 @@ CODES: Mapping[str, str] = {
     "SJ703": "a channel of unknown kind",
     "SJ704": "a backup that cannot take over",
     "SJ705": "a database that is not supported",
+    "SJ801": "a scenario without a name or a beginning",
+    "SJ802": "something in a scenario that cannot be used",
 }
 
 
@@ -176,7 +177,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """A hint for an unknown name: up to three near ones, else all that are known where they are at most twelve."""
     names = list(dict.fromkeys(known))
     folded = {each.casefold(): each for each in reversed(names)}
-    near = [folded[each] for each in get_close_matches(name.casefold(), folded, n=3, cutoff=0.7)]
+    near = [folded[each] for each in get_close_matches(name.casefold(), folded, n=3, cutoff=0.65)]
     if near:
         return f"did you mean {_listed(near, 'or')}?"
     if 0 < len(names) <= 12:

@@ -36,7 +36,8 @@ def successors(step: Step) -> Iterator[str | None]:
         case WaitFor():
             for awaited in step.alternatives:
                 yield awaited.then or step.next
-            if step.within_seconds is not None:
+            # An `else` without `within` never comes; that is reported where it is read.
+            if step.within_seconds is not None or step.otherwise is not None:
                 yield step.otherwise or step.next
         case Branch():
             for arm in step.arms:

@@ -32,6 +32,11 @@ class JourneyFile:
     #: The authored mapping of each step, in the order written.
     places: Mapping[str, MapNode]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every step could be read: only then does the graph say where people can go."""
+        return len(self.plan.steps) == len(self.places)
+
 
 def read_journey_file(document: Node, problems: Problems) -> JourneyFile | None:
     """The journey of one document; None where it is none, or has no name."""

@@ -41,20 +41,32 @@ def load_project(root: Path, environ: Mapping[str, str], adapters: Mapping[str, 
 
     Raises NotFound where `root` holds no `sojourn.yml`.
     """
-    problems = Problems()
-    authored = _checked(root, environ, adapters, problems)
-    found = problems.sorted()
-    if authored is None or any(each.is_error for each in found):
+    project, found = compile_project(root, environ, adapters)
+    if project is None:
         raise ProjectError(found)
-    return _compiled(authored)
+    return project
 
 
 def check_project(root: Path, environ: Mapping[str, str], adapters: Mapping[str, AdapterInfo]) -> list[Diagnostic]:
-    """Every problem of every file, sorted by place. Raises NotFound where `root` holds no `sojourn.yml`."""
+    """Every problem of every file, sorted by place. Raises NotFound where `root` holds no `sojourn.yml`.
+
+    Of scenarios it reads the YAML alone: what they say is the test runner's to check.
+    """
     problems = Problems()
     _checked(root, environ, adapters, problems)
     read_scenarios(root, problems)
     return problems.sorted()
+
+
+def compile_project(
+    root: Path, environ: Mapping[str, str], adapters: Mapping[str, AdapterInfo]
+) -> tuple[Project | None, list[Diagnostic]]:
+    """The project, or None where a problem is an error; and every problem of what makes it up."""
+    problems = Problems()
+    authored = _checked(root, environ, adapters, problems)
+    found = problems.sorted()
+    is_sound = authored is not None and not any(each.is_error for each in found)
+    return (_compiled(authored) if authored is not None and is_sound else None), found
 
 
 def _checked(

@@ -133,7 +133,7 @@ class SendReader:
             return None
         if node.value == "wait" and not set(outcomes) <= set(_PASSING):
             hint = "only `quiet` and `capped` pass by themselves: `otherwise: {quiet: wait, capped: wait}`"
-            what = f"`{outcomes[0]}`" if len(outcomes) == 1 else "every outcome"
-            self._problems.error("SJ214", node, f"{what} cannot wait", hint)
+            message = f"`{outcomes[0]}` cannot wait" if len(outcomes) == 1 else "not every outcome can wait"
+            self._problems.error("SJ214", node, message, hint)
             return None
         return Otherwise(action=cast("Literal['skip', 'wait', 'exit']", node.value))

@@ -147,9 +147,9 @@ class StepsReader:
     # ── one step ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _step(self, chained: _Chained, next_: str | None) -> Step | None:
         what = f"the step `{chained.kind}`"
-        # A second kind has been reported already.
-        others = tuple(key for key in chained.node.pairs if key in KINDS)
-        allowed = tuple(dict.fromkeys((chained.kind, *KINDS[chained.kind], *_COMMON, *others)))
+        # A second kind has been reported already, and what belongs to it is not unknown.
+        kinds = [key for key in chained.node.pairs if key in KINDS]
+        allowed = tuple(dict.fromkeys([*kinds, *(key for kind in kinds for key in KINDS[kind]), *_COMMON]))
         fields = Fields(chained.node, self._problems, what, allowed)
         common = _Common(
             step_id=chained.step_id,
@@ -185,7 +185,7 @@ class StepsReader:
         wait = read_wait(fields.node.pairs["wait"].value, self._mentions)
         return Wait(for_=wait.for_, if_past=wait.if_past, **common) if wait else None
 
-    def _wait_for(self, fields: Fields, common: _Common) -> Step:
+    def _wait_for(self, fields: Fields, common: _Common) -> Step | None:
         node = fields.node.pairs["wait_for"].value
         path, next_ = common["path"], common["next"]
         beside = fields.get("then")
@@ -212,13 +212,10 @@ class StepsReader:
         since = fields.text("since")
         if since is not None and since != "start":
             self._mentions.name("step", fields.get("since"), "`since`")
-        return WaitFor(
-            alternatives=tuple(alternatives),
-            since=since,
-            within_seconds=within,
-            otherwise=None if otherwise is None else self.read(otherwise, f"{path}.else", next_),
-            **common,
-        )
+        first = None if otherwise is None else self.read(otherwise, f"{path}.else", next_)
+        if not alternatives:
+            return None
+        return WaitFor(alternatives=tuple(alternatives), since=since, within_seconds=within, otherwise=first, **common)
 
     def _awaited(self, item: Node, path: str, next_: str | None) -> Awaited | None:
         hint = "such as `{event: Order Completed}`"

@@ -76,7 +76,8 @@ class Doors:
                 hint = "write a list with one trigger each"
                 self._problems.error("SJ211", mapping.pairs[kinds[1]].key, f"{message}, not several", hint)
             else:
-                Fields(mapping, self._problems, "a trigger", tuple(_TRIGGER_KEYS))
+                anywhere = dict.fromkeys(key for keys in _TRIGGER_KEYS.values() for key in keys)
+                Fields(mapping, self._problems, "a trigger", tuple(anywhere))
                 self._problems.error("SJ202", mapping, message)
             return None
         kind = kinds[0]
@@ -129,7 +130,7 @@ class Doors:
             try:
                 check_cron(cron)
             except BadInput as error:
-                hint = 'minute hour day month weekday, such as "0 9 * * MON"'
+                hint = 'such as "0 9 * * MON", Mondays at nine'
                 self._problems.error("SJ208", fields.node.pairs["schedule"].value, str(error), hint)
                 cron = None
         fields.need("to")

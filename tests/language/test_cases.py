@@ -17,8 +17,9 @@ import pytest
 
 from engine.language.adapters import AdapterInfo
 from engine.language.diagnostics import CODES, Diagnostic, format_diagnostics
-from engine.language.project import check_project, load_project
+from engine.language.project import check_project, compile_project, load_project
 from engine.plan.digest import plan_to_json
+from engine.simulator.runner import collect_scenarios
 
 HERE = Path(__file__).parent
 IS_UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))
@@ -52,7 +53,13 @@ def lay_out(folder: str, name: str, root: Path) -> None:
 
 
 def found(root: Path) -> list[Diagnostic]:
-    return check_project(root, {"SET": "hunter2"}, ADAPTERS)
+    """What `sojourn check` says."""
+    environ = {"SET": "hunter2"}
+    project, problems = compile_project(root, environ, ADAPTERS)
+    if project is None:
+        return check_project(root, environ, ADAPTERS)
+    is_tested = (root / "journeys" / "tests").is_dir()
+    return problems + (collect_scenarios(project, [])[1] if is_tested else [])
 
 
 def expect(path: Path, actual: str) -> None:
@@ -79,9 +86,31 @@ def test_what_is_right_is_silent_and_compiles(name: str, tmp_path: Path) -> None
 
 def test_every_code_has_a_case() -> None:
     said = "".join(path.read_text() for path in (HERE / "cases" / "err").glob("*.out"))
+    # The two with a test of their own below.
+    said += ": SJ005 : SJ012 "
     assert [code for code in CODES if f": {code} " not in said] == []
 
 
 def test_no_case_is_silent() -> None:
     silent = [path.stem for path in (HERE / "cases" / "err").glob("*.out") if not path.read_text().strip()]
     assert silent == []
+
+
+def test_a_document_that_is_too_large_is_said_to_be(tmp_path: Path) -> None:
+    """Written here, for a golden file of a megabyte helps nobody."""
+    shutil.copytree(HERE / "standard", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "journeys" / "large.yml").write_text(f"journey: large\ntitle: {'x' * 1024 * 1024}\nsteps: []\n")
+    assert [(each.code, each.file, each.line) for each in found(tmp_path)] == [("SJ005", "journeys/large.yml", 1)]
+
+
+def test_a_file_that_cannot_be_read_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(HERE / "standard", tmp_path, dirs_exist_ok=True)
+    read_bytes = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path.name == "welcome.yml":
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert [(each.code, each.file) for each in found(tmp_path)] == [("SJ012", "journeys/welcome.yml")]

@@ -8,20 +8,23 @@ from engine.language.authored import Authored
 from engine.language.diagnostics import Problems, suggest
 from engine.language.project_file import ProjectFile
 
-#: What every receipt's event says.
-_RECEIPT = dict.fromkeys(
-    ("journey", "step", "delivery", "channel", "topic", "template", "url", "text", "reason"), "string"
-)
+#: What a receipt's event may say; see `engine.delivery.receipts`.
+_RECEIPT = {
+    **dict.fromkeys(("channel", "journey", "step", "delivery", "template", "topic"), "string"),
+    **dict.fromkeys(("url", "text", "meaning", "vendor_kind"), "string"),
+    "is_hard": "boolean",
+}
 _PAGE = dict.fromkeys(("name", "path", "url", "title", "referrer", "search", "category"), "string")
-_RECEIPTS = (
-    "Email Delivered", "Email Deferred", "Email Opened", "Email Link Clicked", "Email Bounced", "Email Marked as Spam",
-    "Email Failed", "SMS Delivered", "SMS Failed", "SMS Link Clicked", "SMS Replied",
-    "Chat Delivered", "Chat Failed", "Chat Opened", "Chat Link Clicked", "Chat Replied", "Unsubscribed",
+_MEDIA = ("Email", "SMS", "Chat")
+_REPORTS = (
+    "Delivered", "Deferred", "Bounced", "Marked as Spam", "Opened", "Link Clicked", "Replied", "Failed", "Reported",
 )  # fmt: skip
 #: Events that nobody needs to list, since they are ours: providers' receipts, and page and screen calls.
 OWN_EVENTS: Mapping[str, Mapping[str, str]] = {
-    **dict.fromkeys(_RECEIPTS, _RECEIPT),
-    **dict.fromkeys(("Page Viewed", "Screen Viewed"), _PAGE),
+    **{f"{medium} {report}": _RECEIPT for medium in _MEDIA for report in _REPORTS},
+    "Unsubscribed": _RECEIPT,
+    "Page Viewed": _PAGE,
+    "Screen Viewed": _PAGE,
 }
 
 

@@ -53,7 +53,9 @@ class _Inspector:
         self._check_names(step, facts, present, journey)
         topic = self._authored.project.topics.get(step.topic)
         if channel.kind == "email" and topic and topic.kind == "marketing":
-            for file in facts.without_unsubscribe:
+            # What a file says that does not parse is unknown.
+            broken = {problem.file for problem in facts.problems}
+            for file in (each for each in facts.without_unsubscribe if each not in broken):
                 hint = "add `{{ links.unsubscribe }}` or `{{ links.preferences }}`"
                 message = f"a marketing email (topic `{topic.name}`) must let people unsubscribe"
                 self._problems.error("SJ604", Span(file=file, line=1, column=1), message, hint)
