@@ -57,6 +57,9 @@ class Gateway:
         topics: Mapping[str, Topic],
         clock: Clock | None = None,
         plans: PlanShelf = PLANS,
+        # One enrollment, one workflow, also when the stimulus comes again after the end. Simulations share a server
+        # among worlds whose enrollments have the same ids, one world after another.
+        id_reuse_policy: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
     ) -> None:
         self._client = client
         self._loop = loop
@@ -64,6 +67,7 @@ class Gateway:
         self._topics = topics
         self._clock = clock
         self._plans = plans
+        self._id_reuse_policy = id_reuse_policy
 
     def deliver(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
         """Starts the workflow of an enrollment, or signals it. Raises RPCError while Temporal cannot be reached."""
@@ -85,8 +89,7 @@ class Gateway:
                 start.to_json(),
                 id=workflow_id(enrollment, self._project_key),
                 task_queue=calls.TASK_QUEUE,
-                # One enrollment, one workflow, also when the stimulus comes again after the end.
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=self._id_reuse_policy,
                 # With the worker in this process the first step needs no second round through the server.
                 request_eager_start=True,
                 # Set once: an upsert at each step costs a fifth of the throughput.

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
@@ -221,6 +222,7 @@ class TemporalDriver:
                 project_key=SIMULATION_KEY,
                 topics=self._project.topics,
                 clock=clock,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             )
             self._stage.engine = world.engine
             carrier = TemporalCarrier(world, environment, self._loop, gateway, clock)

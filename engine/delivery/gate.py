@@ -14,8 +14,7 @@ from typing import Any
 
 from engine import ids
 from engine.consent.addresses import address_hash
-from engine.consent.decide import decide_consent
-from engine.consent.suppression import blocking
+from engine.consent.permission import decide_permission
 from engine.enrollment.facts import StoreFacts, zone_of
 from engine.enrollment.model import Enrollment
 from engine.expressions.evaluate import resolve
@@ -119,21 +118,22 @@ class Gate:
     def _permission(
         self, passage: Passage, channel: Channel, topic: Topic, address: str, inputs: dict[str, Any]
     ) -> Outcome | None:
-        is_marketing = topic.kind == "marketing"
         hashed = address_hash(self._key, channel.kind, address)
-        blocked = blocking(passage.unit.consents.suppressions(channel.kind, hashed), is_marketing)
-        if blocked:
-            inputs["suppression"] = blocked.suppression_id
-            inputs["suppressed_by"] = blocked.kind
-            return "suppressed"
-        if is_marketing:
-            records = passage.unit.consents.of(passage.profile.profile_id)
-            consent = decide_consent(topic, channel.name, hashed, records, passage.now)
-            inputs["consent"] = consent.consent_id
-            inputs["consent_reason"] = consent.reason
-            if not consent.is_allowed:
-                return "no_consent"
-        return None
+        consents = passage.unit.consents
+        permission = decide_permission(
+            topic,
+            channel.name,
+            hashed,
+            consents.of(passage.profile.profile_id),
+            consents.suppressions(channel.kind, hashed),
+            passage.now,
+        )
+        inputs["consent"] = permission.consent.consent_id
+        inputs["consent_reason"] = permission.consent.reason
+        if permission.suppression:
+            inputs["suppression"] = permission.suppression.suppression_id
+            inputs["suppressed_by"] = permission.suppression.kind
+        return permission.outcome
 
     def _time(
         self, passage: Passage, channel: Channel, topic: Topic, inputs: dict[str, Any]
