@@ -33,21 +33,34 @@ def at(minutes: float = 0, *, micros: int = 0) -> datetime:
 
 
 def profile(profile_id: str = "p1", **given: Any) -> Profile:
-    return Profile(**({"profile_id": profile_id, "created_at": NOON} | given))
+    defaults: dict[str, Any] = {"profile_id": profile_id, "created_at": NOON}
+    return Profile(**(defaults | given))
 
 
 def event(event_id: str = "v1", **given: Any) -> Event:
-    defaults = {"event_id": event_id, "profile_id": "p1", "name": "bought", "timestamp": NOON, "received_at": NOON}
+    defaults: dict[str, Any] = {
+        "event_id": event_id,
+        "profile_id": "p1",
+        "name": "bought",
+        "timestamp": NOON,
+        "received_at": NOON,
+    }
     return Event(**(defaults | given))
 
 
 def journey(name: str = "welcome", **given: Any) -> JourneyRecord:
-    defaults = {"journey": name, "digest": "1" * 64, "state": "active", "deployed_at": NOON, "changed_at": NOON}
+    defaults: dict[str, Any] = {
+        "journey": name,
+        "digest": "1" * 64,
+        "state": "active",
+        "deployed_at": NOON,
+        "changed_at": NOON,
+    }
     return JourneyRecord(**(defaults | given))
 
 
 def enrollment(enrollment_id: str = "e1", **given: Any) -> Enrollment:
-    defaults = {
+    defaults: dict[str, Any] = {
         "enrollment_id": enrollment_id,
         "journey": "welcome",
         "digest": "1" * 64,
@@ -61,7 +74,7 @@ def enrollment(enrollment_id: str = "e1", **given: Any) -> Enrollment:
 
 
 def refusal(refusal_id: str = "r1", **given: Any) -> Refusal:
-    defaults = {
+    defaults: dict[str, Any] = {
         "refusal_id": refusal_id,
         "journey": "welcome",
         "profile_id": "p1",
@@ -73,11 +86,12 @@ def refusal(refusal_id: str = "r1", **given: Any) -> Refusal:
 
 
 def trail_entry(**given: Any) -> TrailEntry:
-    return TrailEntry(**({"enrollment_id": "e1", "seq": 0, "at": NOON, "what": "reached"} | given))
+    defaults: dict[str, Any] = {"enrollment_id": "e1", "seq": 0, "at": NOON, "what": "reached"}
+    return TrailEntry(**(defaults | given))
 
 
 def delivery(delivery_id: str = "d1", **given: Any) -> Delivery:
-    defaults = {
+    defaults: dict[str, Any] = {
         "delivery_id": delivery_id,
         "enrollment_id": "e1",
         "journey": "welcome",
@@ -97,7 +111,7 @@ def delivery(delivery_id: str = "d1", **given: Any) -> Delivery:
 
 
 def decision(decision_id: str = "c1", **given: Any) -> Decision:
-    defaults = {
+    defaults: dict[str, Any] = {
         "decision_id": decision_id,
         "delivery_id": "d1",
         "enrollment_id": "e1",
@@ -114,7 +128,7 @@ def decision(decision_id: str = "c1", **given: Any) -> Decision:
 
 
 def consent(consent_id: str = "k1", **given: Any) -> ConsentRecord:
-    defaults = {
+    defaults: dict[str, Any] = {
         "consent_id": consent_id,
         "profile_id": "p1",
         "action": "grant",
@@ -128,7 +142,7 @@ def consent(consent_id: str = "k1", **given: Any) -> ConsentRecord:
 
 
 def suppression(suppression_id: str = "s1", **given: Any) -> Suppression:
-    defaults = {
+    defaults: dict[str, Any] = {
         "suppression_id": suppression_id,
         "channel_kind": "email",
         "address_hash": "h1",
@@ -140,24 +154,32 @@ def suppression(suppression_id: str = "s1", **given: Any) -> Suppression:
 
 
 def occurrence(profile_id: str = "p1", **given: Any) -> Occurrence:
-    return Occurrence(**({"profile_id": profile_id, "kind": "event", "at": NOON} | given))
+    defaults: dict[str, Any] = {"profile_id": profile_id, "kind": "event", "at": NOON}
+    return Occurrence(**(defaults | given))
 
 
 def stimulus(enrollment_id: str = "e1", **given: Any) -> Stimulus:
-    defaults = {"enrollment_id": enrollment_id, "input": Started(), "created_at": NOON, "not_before": NOON}
+    defaults: dict[str, Any] = {
+        "enrollment_id": enrollment_id,
+        "input": Started(),
+        "created_at": NOON,
+        "not_before": NOON,
+    }
     return Stimulus(**(defaults | given))
 
 
 def due(profile_id: str = "p1", **given: Any) -> Due:
-    return Due(**({"kind": "inactive", "profile_id": profile_id, "subject": "welcome#0", "due_at": NOON} | given))
+    defaults: dict[str, Any] = {"kind": "inactive", "profile_id": profile_id, "subject": "welcome#0", "due_at": NOON}
+    return Due(**(defaults | given))
 
 
 def membership(profile_id: str = "p1", segment: str = "regulars", **given: Any) -> Membership:
-    return Membership(**({"profile_id": profile_id, "segment": segment, "is_member": True, "changed_at": NOON} | given))
+    defaults: dict[str, Any] = {"profile_id": profile_id, "segment": segment, "is_member": True, "changed_at": NOON}
+    return Membership(**(defaults | given))
 
 
 def link(token_hash: str = "t1", **given: Any) -> LinkRecord:
-    defaults = {
+    defaults: dict[str, Any] = {
         "token_hash": token_hash,
         "kind": "click",
         "profile_id": "p1",
@@ -173,6 +195,10 @@ def link(token_hash: str = "t1", **given: Any) -> LinkRecord:
 
 
 def key(key_hash: str = "a1", **given: Any) -> KeyRecord:
-    return KeyRecord(
-        **({"key_hash": key_hash, "name": "till", "scopes": ("ingest", "ops"), "created_at": NOON} | given)
-    )
+    defaults: dict[str, Any] = {
+        "key_hash": key_hash,
+        "name": "till",
+        "scopes": ("ingest", "ops"),
+        "created_at": NOON,
+    }
+    return KeyRecord(**(defaults | given))

@@ -197,6 +197,24 @@ def test_a_lock_held_too_long_is_an_unavailable_store(database_url: str, monkeyp
     waiter.close()
 
 
+def test_of_two_that_wait_for_each_other_one_gives_way_and_may_try_again(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    both = threading.Barrier(2)
+
+    def work(first: str, second: str) -> bool:
+        try:
+            with database.transaction(first) as unit:
+                both.wait(5)
+                unit.lock(second)
+        except StoreUnavailable:
+            return False
+        return True
+
+    answers = _together(lambda: work("p1", "p2"), lambda: work("p2", "p1"))
+    assert sorted(answers, key=bool) == [False, True]
+    database.close()
+
+
 _WRITER = """
 import sys
 from engine.storage.database import Database

@@ -43,10 +43,10 @@ def test_occurrences_leave_in_the_order_in_which_they_came(any_store: Store) -> 
     taken = []
     with any_store.transaction() as unit:
         assert unit.queue.count_occurrences() == 3
-        while (each := unit.queue.next_occurrence()) is not None:
-            assert unit.queue.next_occurrence() == each
-            taken.append(each)
-            unit.queue.remove_occurrence(each.seq)
+        while (waiting := unit.queue.next_occurrence()) is not None:
+            assert unit.queue.next_occurrence() == waiting
+            taken.append(waiting)
+            unit.queue.remove_occurrence(waiting.seq)
         assert unit.queue.count_occurrences() == 0
     assert [replace(each, seq=0) for each in taken] == [first, occurrence("p1"), occurrence("p2", kind="ended")]
     assert [each.seq for each in taken] == sorted({each.seq for each in taken})
