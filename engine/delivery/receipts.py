@@ -73,6 +73,12 @@ class Receipts:
             self._reply(unit, channel, receipt, None, now)
             return None
         unit.lock(profile.profile_id)
+        # Only now is it certain: while we waited, another receipt may have moved the delivery, or a merge the person.
+        delivery = self._delivery(unit, channel, receipt)
+        profile = self._profile(unit, channel, receipt, delivery)
+        if profile is None:
+            return None
+        unit.lock(profile.profile_id)
         event_id = ids.derived_id("v", "receipt", channel.name, receipt.receipt_id)
         if unit.events.find(event_id):
             return None

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
+from threading import Event as Signal
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from engine.delivery.model import Delivery, Status
 from engine.delivery.receipts import Receipts
 from engine.profiles.model import Event, Profile
 from engine.project import Channel, ChannelKind, Project, Topic
+from engine.storage.database import Database
 from engine.storage.memory import MemoryStore
 from engine.store import Unit
 
@@ -211,6 +214,36 @@ def test_what_was_not_sent_keeps_its_status(desk: Desk, status: Status) -> None:
     desk.unit.deliveries.save(replace(MAIL, status=status))
     desk.take("opened", delivery_id="d1")
     assert desk.status() == status
+
+
+@pytest.mark.postgres
+def test_of_two_receipts_at_once_neither_takes_the_status_back(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    with database.transaction() as unit:
+        Desk(unit)
+    began = Signal()
+
+    def deliver() -> None:
+        with database.transaction() as unit:
+            began.set()
+            receipt = Receipt(kind="delivered", receipt_id="r1", occurred_at=NOW, delivery_id="d1")
+            Receipts(PROJECT, Ledger(PROJECT, KEY)).take(unit, EMAIL, receipt, NOW)
+
+    late = Thread(target=deliver)
+    with database.transaction("pana") as unit:
+        late.start()
+        assert began.wait(10)
+        # It has read `sent` by now, and waits for the profile's lock.
+        late.join(0.3)
+        assert late.is_alive()
+        receipt = Receipt(kind="opened", receipt_id="r2", occurred_at=NOW, delivery_id="d1")
+        Receipts(PROJECT, Ledger(PROJECT, KEY)).take(unit, EMAIL, receipt, NOW)
+    late.join(10)
+    with database.transaction() as unit:
+        delivery = unit.deliveries.find("d1")
+    database.close()
+    assert delivery is not None
+    assert delivery.status == "opened"
 
 
 # ── permission ───────────────────────────────────────────────────────────────────────────────────────────────────────
