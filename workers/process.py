@@ -41,6 +41,8 @@ def folder_lock(root: Path) -> Iterator[Path]:
         raise NotFound(f"there is no sojourn.yml in {root.resolve()}; name the project's folder with --project")
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)
+    # Databases, keys and caught mail: people's data, and nobody else's on this machine.
+    folder.chmod(0o700)
     with (folder / "up.lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -31,6 +32,6 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, em
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=index == 0)
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console = Console()
     # Lines for a program, or in a file, must not break where the terminal of nobody ends.
-    console.print(table, markup=False, width=None if console.is_terminal else 10_000, crop=False)
+    console = Console(width=None if sys.stdout.isatty() else 1000)
+    console.print(table, markup=False)

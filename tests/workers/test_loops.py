@@ -1,0 +1,119 @@
+"""Loops work at once when woken, rest when there is nothing, and never die."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from engine.errors import StoreUnavailable
+from workers import loops
+from workers.loops import Loop
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+def make_loop(work: loops.Callable[[datetime], int], **changes: object) -> Loop:
+    options = {"clock": lambda: NOON, "every": timedelta(hours=1), **changes}
+    return Loop("router", work, **options)  # type: ignore[arg-type]
+
+
+def test_a_loop_works_until_there_is_nothing_and_then_waits_to_be_woken() -> None:
+    left = [1, 1, 0]
+    rested, woken = threading.Event(), threading.Event()
+
+    def work(now: datetime) -> int:
+        assert now == NOON
+        if not left:
+            woken.set()
+            return 0
+        done = left.pop(0)
+        if not done:
+            rested.set()
+        return done
+
+    loop = make_loop(work)
+    loop.start()
+    assert rested.wait(5)
+    assert not woken.wait(0.05)
+    loop.wake()
+    assert woken.wait(5)
+    loop.stop()
+
+
+def test_work_done_wakes_the_loops_that_follow() -> None:
+    delivered = threading.Event()
+    began = threading.Event()
+
+    def deliver(_now: datetime) -> int:
+        if began.is_set():
+            delivered.set()
+        began.set()
+        return 0
+
+    courier = make_loop(deliver)
+    courier.start()
+    assert began.wait(5)
+    routed = [1, 0]
+    router = make_loop(lambda _: routed.pop(0) if routed else 0, then=[courier])
+    router.start()
+    assert delivered.wait(5)
+    router.stop()
+    courier.stop()
+
+
+def test_a_loop_survives_an_outage_and_says_so_once_it_is_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loops, "POLL_EVERY", timedelta(milliseconds=5))
+    answers: list[Exception | int] = [StoreUnavailable("the database is locked"), ValueError("row of ana@example.com")]
+    well = threading.Event()
+
+    def work(_now: datetime) -> int:
+        if answers:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+        well.set()
+        return 0
+
+    loop = make_loop(work)
+    loop.start()
+    assert well.wait(5)
+    loop.stop()
+    assert "router: the database is locked" in caplog.text
+    assert "router failed with ValueError" in caplog.text
+    assert "router works again" in caplog.text
+    assert "ana@example" not in caplog.text
+
+
+def test_pauses_grow_and_end_at_half_a_minute() -> None:
+    pauses = [loops._pause(failures).total_seconds() for failures in (1, 2, 3, 7, 100)]
+    assert pauses == [0.5, 1.0, 2.0, 30.0, 30.0]
+
+
+def test_a_wake_up_never_blocks_and_is_not_lost_while_work_is_under_way() -> None:
+    runs = 0
+    is_working, may_end, again = threading.Event(), threading.Event(), threading.Event()
+
+    def work(_now: datetime) -> int:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            is_working.set()
+            may_end.wait(5)
+        else:
+            again.set()
+        return 0
+
+    loop = make_loop(work)
+    loop.start()
+    assert is_working.wait(5)
+    began = time.monotonic()
+    loop.wake()
+    assert time.monotonic() - began < 0.1
+    may_end.set()
+    assert again.wait(5)
+    loop.stop()
