@@ -35,7 +35,13 @@ class Identities:
         return known.profile_id if known else ids.profile_id(self._key, kind, value)
 
     def current(self, unit: Unit, profile_id: str) -> Profile:
-        """The profile of an id as a link or a delivery keeps it; of a merged one, the one it became part of."""
+        """The profile, locked, of an id as links and deliveries keep it; of a merged one, the one it became part of."""
+        profile = self._find(unit, profile_id)
+        unit.lock(profile.profile_id)
+        return self._find(unit, profile_id)
+
+    @staticmethod
+    def _find(unit: Unit, profile_id: str) -> Profile:
         profile = unit.profiles.find_by("merged", profile_id) or unit.profiles.find(profile_id)
         if profile is None:
             raise NotFound(f"there is no profile {profile_id}")

@@ -55,6 +55,13 @@ class Intake:
         """The profile under an identifier, made where there is none; an erased one stays erased (`erased_at`)."""
         return self._identities.ensure(unit, kind, value, now)
 
+    def current(self, unit: Unit, profile_id: str) -> Profile:
+        """The profile, locked, that an id of ours stands for now: a merged one's is the one that it became part of.
+
+        Raises NotFound where there never was one.
+        """
+        return self._identities.current(unit, profile_id)
+
     def track(
         self,
         unit: Unit,

@@ -7,20 +7,22 @@ from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from engine import ids
 from engine.errors import NotFound
 from engine.profiles.model import Profile
 from engine.store import Unit
 
-_KINDS = ("external", "email", "phone", "anonymous", "merged")
+_KINDS = ("external", "email", "phone", "anonymous")
 
 
-def find(unit: Unit, name: str) -> Profile:
-    """The profile under the shop's id, an email, a phone, an anonymous id, or our own id. NotFound without any."""
+def find(unit: Unit, project_key: bytes, name: str) -> Profile:
+    """The profile under our own id, the shop's, an email, a phone or an anonymous id. NotFound without any."""
+    # Ours comes first: an id of the shop's that happens to look like one must not stand before it.
+    profile = unit.profiles.find_by("merged", name) or unit.profiles.find(name)
     for kind in _KINDS:
-        profile = unit.profiles.find_by(kind, name)
-        if profile:
-            return profile
-    profile = unit.profiles.find(name)
+        profile = profile or unit.profiles.find_by(kind, name)
+    # An erased person has no identifier left, yet what happened under the shop's id can still be asked for.
+    profile = profile or unit.profiles.find(ids.profile_id(project_key, "external", name))
     if profile is None:
         raise NotFound("no profile has this id, email, phone or anonymous id")
     return profile

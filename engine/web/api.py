@@ -84,16 +84,15 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
     def profile(profile_id: str) -> dict[str, Any]:
         """Everything held about a person: by the shop's id, an address, or our own id."""
         with store.transaction() as unit:
-            return people.export(unit, people.find(unit, profile_id))
+            return people.export(unit, people.find(unit, engine.project_key, profile_id))
 
     @router.delete("/profiles/{profile_id}", dependencies=[scoped("compliance")], tags=["profiles"])
     def erase(profile_id: str) -> dict[str, Any]:
         """Erases a person: profile, evidence, bodies; running enrollments end, their addresses stay suppressed."""
         now = clock()
         with store.transaction() as unit:
-            found = people.find(unit, profile_id)
-            unit.lock(found.profile_id)
-            engine.intake.erase(unit, people.find(unit, found.profile_id), now)
+            found = people.find(unit, engine.project_key, profile_id)
+            engine.intake.erase(unit, engine.intake.current(unit, found.profile_id), now)
         on_intake()
         return {"profile_id": found.profile_id, "erased": True}
 
@@ -113,7 +112,7 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
     def explain(profile: str, journey: str | None = None) -> dict[str, Any]:
         """What happened to a person, and why: entries, refusals, steps, decisions, deliveries, in time order."""
         with store.transaction() as unit:
-            return why.as_json_document(why.story(unit, people.find(unit, profile), journey))
+            return why.as_json_document(why.story(unit, people.find(unit, engine.project_key, profile), journey))
 
     @router.get("/journeys", dependencies=[scoped("ops", "author")], tags=["journeys"])
     def journeys() -> list[dict[str, Any]]:
@@ -130,7 +129,7 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
     ) -> list[dict[str, Any]]:
         """The newest deliveries, without their bodies and addresses."""
         with store.transaction() as unit:
-            profile_id = None if profile is None else people.find(unit, profile).profile_id
+            profile_id = None if profile is None else people.find(unit, engine.project_key, profile).profile_id
             found = unit.deliveries.of(profile_id=profile_id, journey=journey, status=status, limit=limit)
             return [activity.delivery_row(delivery) for delivery in found]
 
@@ -142,7 +141,7 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
     ) -> list[dict[str, Any]]:
         """The newest enrollments, and where each stands."""
         with store.transaction() as unit:
-            profile_id = None if profile is None else people.find(unit, profile).profile_id
+            profile_id = None if profile is None else people.find(unit, engine.project_key, profile).profile_id
             found = unit.enrollments.of(profile_id=profile_id, journey=journey, limit=limit)
             return [activity.enrollment_row(enrollment) for enrollment in found]
 

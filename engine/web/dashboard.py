@@ -263,7 +263,7 @@ class Dashboard:
             return self._page(request, "Why", _search(""))
         try:
             with self._engine.store.transaction() as unit:
-                told = why.story(unit, people.find(unit, name), journey)
+                told = why.story(unit, people.find(unit, self._engine.project_key, name), journey)
         except NotFound as error:
             body = html('{search}<p class="empty">{error}.</p>', search=_search(name), error=error)
             return self._page(request, "Why", body, status=404)

@@ -19,7 +19,6 @@ from starlette.routing import Route
 
 from engine.consent.decide import standing_denial
 from engine.delivery.message import Receipt
-from engine.insight import people
 from engine.profiles.model import Profile
 from engine.rendering import links
 from engine.store import LinkRecord, Unit
@@ -68,8 +67,7 @@ class Links:
 
     def person(self, unit: Unit, link: LinkRecord) -> Profile | None:
         """The person that a link is about, locked; None where they were erased."""
-        unit.lock(people.find(unit, link.profile_id).profile_id)
-        profile = people.find(unit, link.profile_id)
+        profile = self._engine.intake.current(unit, link.profile_id)
         return None if profile.erased_at else profile
 
     # ── unsubscribe ──────────────────────────────────────────────────────────────────────────────────────────────────

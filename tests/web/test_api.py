@@ -1,0 +1,201 @@
+"""The API besides intake: enrolling, profiles, consents, reads, health; keys good for their scopes only."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from engine.store import KeyRecord
+from engine.web.access import SCOPES, Scope, key_hash
+from tests.web.conftest import NOW, Shop, basic
+
+CALLS: list[tuple[str, str, dict[str, Any], set[Scope]]] = [
+    ("POST", "/v1/track", {"json": {"userId": "ana", "event": "Seen"}}, {"ingest"}),
+    ("POST", "/v1/journeys/welcome/enroll", {"json": {"user_id": "ana"}}, {"author"}),
+    ("GET", "/v1/profiles/ana", {}, {"compliance"}),
+    ("DELETE", "/v1/profiles/ana", {}, {"compliance"}),
+    ("POST", "/v1/consents", {"json": {"user_id": "ana", "action": "withdraw", "source": "crm"}}, {"compliance"}),
+    ("GET", "/v1/why?profile=ana", {}, {"ops", "compliance"}),
+    ("GET", "/v1/journeys", {}, {"ops", "author"}),
+    ("GET", "/v1/deliveries", {}, {"ops"}),
+    ("GET", "/v1/enrollments", {}, {"ops"}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "allowed"), CALLS, ids=[row[1] for row in CALLS])
+def test_each_call_takes_the_scopes_that_it_needs_and_no_others(
+    shop: Shop, stranger: httpx.Client, method: str, path: str, body: dict[str, Any], allowed: set[Scope]
+) -> None:
+    with shop.store.transaction() as unit:
+        shop.engine.intake.ensure(unit, "external", "ana", NOW)
+        for scope in SCOPES:
+            unit.access.save_key(
+                KeyRecord(key_hash=key_hash(f"key-{scope}"), name=scope, scopes=(scope,), created_at=NOW)
+            )
+    assert stranger.request(method, path, **body).status_code == 401
+    assert stranger.request(method, path, headers=basic("key-unknown"), **body).status_code == 401
+    refused = {
+        scope
+        for scope in SCOPES
+        if stranger.request(method, path, headers=basic(f"key-{scope}"), **body).status_code == 403
+    }
+    assert refused == set(SCOPES) - allowed
+    for scope in allowed:
+        assert stranger.request(method, path, headers=basic(f"key-{scope}"), **body).status_code == 200
+
+
+# ── enrolling ────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_enrolling_obeys_the_entry_rules_and_tells_the_reason(shop: Shop, admin: httpx.Client) -> None:
+    first = admin.post("/v1/journeys/welcome/enroll", json={"user_id": "ana", "with": {"plan": "pro"}}).json()
+    assert first["enrolled"] is True
+    with shop.store.transaction() as unit:
+        enrollment = unit.enrollments.find(first["enrollment_id"])
+        assert enrollment is not None
+        assert (enrollment.journey, enrollment.trigger) == ("welcome", {"plan": "pro"})
+        assert [stimulus.enrollment_id for stimulus in unit.queue.stimuli(NOW)] == [first["enrollment_id"]]
+    shop.now += timedelta(minutes=1)
+    again = admin.post("/v1/journeys/welcome/enroll", json={"user_id": "ana"}).json()
+    assert again == {"enrolled": False, "reason": "active", "enrollment_id": None}
+    assert shop.nudges
+
+
+def test_a_triggers_own_condition_leaves_no_record_where_it_is_false(shop: Shop, admin: httpx.Client) -> None:
+    with shop.store.transaction() as unit:
+        ana = shop.engine.intake.ensure(unit, "external", "ana", NOW)
+        shop.engine.intake.set_attributes(unit, ana, {"tier": "none"}, NOW)
+    answer = admin.post("/v1/journeys/welcome/enroll", json={"user_id": "ana"}).json()
+    assert answer == {"enrolled": False, "reason": "not_triggered", "enrollment_id": None}
+    with shop.store.transaction() as unit:
+        assert unit.enrollments.refusals() == []
+
+
+@pytest.mark.parametrize(
+    ("journey", "body", "status"),
+    [
+        ("nowhere", {"user_id": "ana"}, 404),
+        ("cart", {"user_id": "ana"}, 409),
+        ("welcome", {}, 400),
+        ("welcome", {"user_id": ""}, 400),
+        ("welcome", {"user_id": "ana", "with": []}, 400),
+        ("welcome", {"user_id": "ana", "whit": {}}, 400),
+    ],
+)
+def test_what_cannot_be_enrolled_is_told_and_nobody_is_made(
+    shop: Shop, admin: httpx.Client, journey: str, body: dict[str, Any], status: int
+) -> None:
+    answer = admin.post(f"/v1/journeys/{journey}/enroll", json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    with shop.store.transaction() as unit:
+        assert unit.profiles.all_ids() == []
+
+
+# ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def ana(shop: Shop) -> str:
+    with shop.store.transaction() as unit:
+        ana = shop.engine.intake.ensure(unit, "external", "ana", NOW)
+        shop.engine.intake.set_attributes(unit, ana, {"email": "ana@example.com", "plan": "pro"}, NOW)
+        shop.engine.intake.track(
+            unit, user_id="ana", name="Seen", properties={"x": 1}, timestamp=NOW, message_id="m1", now=NOW
+        )
+    return ana.profile_id
+
+
+def test_a_profile_is_found_by_any_of_its_names(ana: str, admin: httpx.Client) -> None:
+    for name in ("ana", "ana@example.com", ana):
+        answer = admin.get(f"/v1/profiles/{name}").json()
+        assert answer["profile"]["attributes"] == {"plan": "pro"}
+        assert [event["properties"] for event in answer["events"]] == [{"x": 1}]
+    assert admin.get("/v1/profiles/nobody").status_code == 404
+
+
+def test_an_id_made_to_look_like_anothers_does_not_stand_before_it(shop: Shop, ana: str, admin: httpx.Client) -> None:
+    with shop.store.transaction() as unit:
+        shop.engine.intake.ensure(unit, "external", ana, NOW)
+    assert admin.get(f"/v1/profiles/{ana}").json()["profile"]["external_id"] == "ana"
+
+
+def test_an_erased_person_is_gone_and_may_not_be_brought_back(
+    shop: Shop, ana: str, admin: httpx.Client, client: httpx.Client
+) -> None:
+    assert admin.delete("/v1/profiles/ana").json() == {"profile_id": ana, "erased": True}
+    assert admin.delete("/v1/profiles/ana").json() == {"profile_id": ana, "erased": True}
+    left = admin.get("/v1/profiles/ana").json()
+    assert (left["profile"]["email"], left["profile"]["attributes"]) == (None, {})
+    assert [event["properties"] for event in left["events"]] == [{}]
+    body = {"userId": "ana", "traits": {"email": "ana@example.com"}}
+    assert client.post("/v1/identify", json=body).status_code == 200
+    assert admin.get(f"/v1/profiles/{ana}").json()["profile"]["email"] is None
+    assert admin.post("/v1/journeys/welcome/enroll", json={"user_id": "ana"}).status_code == 409
+    consent = {"user_id": "ana", "action": "withdraw", "source": "crm"}
+    assert admin.post("/v1/consents", json=consent).status_code == 409
+
+
+# ── consents ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+GRANT = {
+    "user_id": "ana", "action": "grant", "channel": "email", "topic": "news", "source": "form:checkout",
+    "wording": "v1", "occurred_at": "2026-03-01T09:00:00Z",
+}  # fmt: skip
+
+
+def test_a_grant_with_its_evidence_is_recorded(shop: Shop, ana: str, admin: httpx.Client) -> None:
+    answer = admin.post("/v1/consents", json=GRANT)
+    assert answer.status_code == 200
+    with shop.store.transaction() as unit:
+        (record,) = unit.consents.of(ana)
+    assert (record.consent_id, record.action, record.actor) == (answer.json()["consent_id"], "grant", "api")
+
+
+@pytest.mark.parametrize("missing", ["wording", "channel", "topic", "source"])
+def test_a_grant_that_lacks_evidence_is_refused(shop: Shop, ana: str, admin: httpx.Client, missing: str) -> None:
+    answer = admin.post("/v1/consents", json={name: value for name, value in GRANT.items() if name != missing})
+    assert answer.status_code in (400, 409)
+    with shop.store.transaction() as unit:
+        assert unit.consents.of(ana) == []
+
+
+def test_a_program_cannot_lift_a_withdrawal(shop: Shop, ana: str, admin: httpx.Client) -> None:
+    withdrawal = {"user_id": "ana", "action": "withdraw", "channel": "email", "source": "crm"}
+    assert admin.post("/v1/consents", json=withdrawal).status_code == 200
+    shop.now += timedelta(days=1)
+    answer = admin.post("/v1/consents", json={**GRANT, "occurred_at": shop.now.isoformat()})
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"action": "confirm"}, {"occurred_at": "2026-03-01T09:00:00"}, {"channel": "pigeon"}, {"evidence": "yes"}],
+)
+def test_an_unusable_consent_is_refused_with_its_place_and_without_its_values(
+    shop: Shop, ana: str, admin: httpx.Client, change: dict[str, Any]
+) -> None:
+    answer = admin.post("/v1/consents", json={**GRANT, "user_id": "ana-secret", **change})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "ana-secret" not in answer.text
+    with shop.store.transaction() as unit:
+        assert unit.consents.of(ana) == []
+
+
+# ── health and description ───────────────────────────────────────────────────────────────────────────────────────────
+def test_it_says_that_it_lives_is_ready_and_what_it_counts(shop: Shop, ana: str, stranger: httpx.Client) -> None:
+    assert stranger.get("/healthz").json() == {"status": "alive"}
+    assert stranger.get("/readyz").json() == {"status": "ready"}
+    metrics = stranger.get("/metrics").text
+    assert "sojourn_occurrences_waiting 2.0" in metrics
+    assert 'sojourn_enrollments{journey="cart",state="active"} 0.0' in metrics
+    assert 'sojourn_http_requests_total{status="2xx"} 2.0' in metrics
+    assert "ana" not in metrics
+
+
+def test_the_description_covers_intake_too(stranger: httpx.Client) -> None:
+    paths = stranger.get("/openapi.json").json()["paths"]
+    assert {"/v1/track", "/v1/batch", "/v1/why", "/v1/journeys/{name}/enroll", "/v1/receipts/{channel}"} <= set(paths)
+
+
+def test_what_is_not_there_answers_a_program_with_a_problem(stranger: httpx.Client) -> None:
+    answer = stranger.get("/v1/nothing")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
