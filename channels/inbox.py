@@ -93,11 +93,12 @@ class Inbox:
             kind=kind, received_at=datetime.now(UTC), to=to, from_=from_, subject=subject, text=text, html=html,
             blocks=blocks, headers=dict(headers or {}), attachments=attachments, delivery_id=delivery_id,
         )  # fmt: skip
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         row = asdict(caught) | {"received_at": caught.received_at.isoformat()}
-        # Renamed into place, so that a reader never sees half a message.
+        # Renamed into place, so that a reader never sees half a message. Bytes of no character set come as lone
+        # surrogates out of a mail's parser, and could not be written, or shown, as they are.
         unfinished = self.folder / f"{caught.id}.part"
-        unfinished.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+        unfinished.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8", errors="replace")
         unfinished.replace(self.folder / f"{caught.id}.json")
         for name in self._names()[self._kept :]:
             (self.folder / f"{name}.json").unlink(missing_ok=True)

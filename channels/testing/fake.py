@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from channels.base import AdapterContext, ChannelAdapter, NoSettings, channel_error
 from engine.delivery.message import Capabilities, Message, SendResult
+from engine.errors import ChannelConfigError
 from engine.project import ChannelKind
 
 #: `permanent`: refuses the message. `outage`: cannot be reached. `doubtful`: takes it, and its answer is lost.
@@ -33,6 +34,13 @@ class FakeAdapter(ChannelAdapter[NoSettings]):
         self._lock = threading.Lock()
         self._taken: list[Message] = []
         self._failure: tuple[FakeFailure, datetime | None] | None = None
+
+    @classmethod
+    def open(cls, settings: Mapping[str, Any], context: AdapterContext) -> FakeAdapter:
+        problems = cls.check_settings(settings)
+        if problems:
+            raise ChannelConfigError(f"channel `{context.channel}` (fake): {'; '.join(problems)}")
+        return cls(context.kind, channel=context.channel)
 
     @property
     def sent(self) -> list[Message]:

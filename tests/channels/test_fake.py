@@ -27,12 +27,9 @@ class _FakeContract(ProviderContract):
     def context(self) -> AdapterContext:
         return AdapterContext(channel="main", kind=self.kind)
 
-    def open(self) -> FakeAdapter:
-        return FakeAdapter(self.kind, channel="main")
-
     @contextmanager
     def at(self, stage: Stage) -> Iterator[ChannelAdapter[Any]]:
-        adapter = self.open()
+        adapter = FakeAdapter(self.kind, channel="main")
         match stage:
             case "refused":
                 adapter.fail("permanent")

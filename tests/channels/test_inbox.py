@@ -145,12 +145,15 @@ def test_a_mail_over_smtp_is_caught_with_its_parts(inbox: Inbox) -> None:
         b"Content-Type: text/plain; charset=nobody-knows\r\n\r\n\xff\xfe",
         b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nbroken",
         b"Subject: =?utf-8?b?!!!?=\r\nMessage-ID: <<>>\r\n\r\nhi",
+        b"Subject: caf\xe9\r\nX-\xe9: \xff\r\n\r\ncaf\xe9",
     ],
 )
 def test_a_mail_out_of_shape_is_caught_all_the_same(inbox: Inbox, content: bytes) -> None:
     with InboxServer(inbox, port=closed_port()) as server, smtplib.SMTP("127.0.0.1", server.port, "test") as client:
         client.sendmail("a@shop.example", ["b@shop.example", "c@shop.example"], content)
     assert sorted(caught.to for caught in inbox.messages()) == ["b@shop.example", "c@shop.example"]
+    for caught in inbox.messages():
+        f"{caught.subject} {caught.text} {caught.headers}".encode()
 
 
 def test_a_taken_port_is_named(inbox: Inbox) -> None:
