@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -21,10 +22,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 SEARCH_ATTRIBUTES = ("SojournJourney", "SojournVersion", "SojournProfile")
 
-#: What core tells of itself stays out of the terminal but for errors; steps and loops have loggers of their own.
-_QUIET = Runtime(
-    telemetry=TelemetryConfig(logging=LoggingConfig(filter="temporalio_sdk_core=ERROR,temporalio_client=ERROR"))
-)
+
+@cache
+def quiet_runtime() -> Runtime:
+    """Temporal's core, which tells only errors: steps, loops and servers have loggers of their own."""
+    logging = LoggingConfig(filter="temporalio_sdk_core=ERROR,temporalio_client=ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=logging))
 
 
 class EncryptingCodec(PayloadCodec):
@@ -75,7 +78,7 @@ async def connect(address: str | None = None, *, payload_key: bytes | None = Non
     if address is None:
         config.update(ClientConfigProfile.load().to_client_connect_config())
     config["target_host"] = address or config.get("target_host") or "127.0.0.1:7233"
-    return await Client.connect(**config, data_converter=data_converter(payload_key), runtime=_QUIET)
+    return await Client.connect(**config, data_converter=data_converter(payload_key), runtime=quiet_runtime())
 
 
 async def register_search_attributes(client: Client) -> None:

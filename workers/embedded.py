@@ -23,7 +23,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from engine.errors import BadInput, Conflict
-from workers.connection import SEARCH_ATTRIBUTES, register_search_attributes
+from workers.connection import SEARCH_ATTRIBUTES, quiet_runtime, register_search_attributes
 
 logger = logging.getLogger("sojourn.temporal")
 
@@ -198,7 +198,7 @@ def _command_of(pid: int) -> str:
 
 async def _answers(address: str) -> bool:
     try:
-        client = await Client.connect(address)
+        client = await Client.connect(address, runtime=quiet_runtime())
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace="default"))
     except (RPCError, RuntimeError):
         return False
@@ -209,7 +209,7 @@ async def _answers(address: str) -> bool:
 async def time_skipping_server() -> AsyncIterator[WorkflowEnvironment]:
     """Temporal's test server, whose time jumps ahead while `environment.sleep` waits and nothing else is to be done."""
     environment = await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(find_binary("temporal-test-server"))
+        test_server_existing_path=str(find_binary("temporal-test-server")), runtime=quiet_runtime()
     )
     async with environment:
         await register_search_attributes(environment.client)
