@@ -16,7 +16,7 @@ from engine.delivery.message import Adapter, Receipt
 from engine.delivery.model import TAKEN
 from engine.enrollment.entry import Occasion
 from engine.enrollment.performer import Forced
-from engine.errors import BadInput, Conflict
+from engine.errors import BadInput, Conflict, GrantRefused
 from engine.profiles.model import Profile
 from engine.project import Project
 from engine.simulator.counterparts import SimulatedCaller, SimulatedProvider
@@ -137,6 +137,9 @@ class World:
         now = self.clock.now
         try:
             self._apply(row.action, now)
+        except GrantRefused:
+            # As in production: the ledger refuses (an import over the person's no, say), and the world goes on.
+            return
         except (BadInput, Conflict) as problem:
             raise BadInput(f"line {row.line}: {problem}") from problem
 
