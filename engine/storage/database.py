@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy import exc as sql_errors
+from sqlalchemy.pool import QueuePool
 
 from engine.errors import BadInput, Conflict, StoreUnavailable
 from engine.storage.sql.unit import SqlUnit, lock_number
@@ -163,6 +164,7 @@ def _open_sqlite(url: URL, common: dict[str, Any]) -> Engine:
     # each with a connection of its own they would poll the file's lock, at half the rate and with long tails.
     engine = create_engine(
         url,
+        poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
         pool_timeout=PATIENCE_SECONDS,

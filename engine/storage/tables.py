@@ -113,8 +113,7 @@ enrollments = Table(
     Index(None, "journey", "profile_id", "key", "number"),
     Index("ix_enrollments_active", "profile_id", "entered_at", "enrollment_id", **_partial("state = 'active'")),
     Index("ix_enrollments_waking", "wake_at", **_partial("state = 'active' AND wake_at IS NOT NULL")),
-    Index("ix_enrollments_states", "journey", "state"),
-    Index("ix_enrollments_converted", "journey", **_partial("converted_at IS NOT NULL")),
+    Index(None, "journey", "state", "converted_at"),
 )
 
 refusals = Table(
@@ -282,7 +281,7 @@ memberships = Table(
     Column("segment", Name, primary_key=True),
     Column("is_member", Boolean, nullable=False),
     Column("changed_at", Instant, nullable=False),
-    Index("ix_memberships_members", "segment", "profile_id", **_partial("is_member")),
+    Index(None, "segment", "is_member", "profile_id"),
 )
 
 links = Table(

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,18 @@ def test_a_connection_that_the_server_ended_is_replaced(postgres_url: str) -> No
     engine.dispose()
     with pytest.raises(StoreUnavailable), database.transaction() as unit:
         unit.profiles.find("p1")
+    with database.transaction() as unit:
+        assert unit.profiles.find("p1") == profile()
+    database.close()
+
+
+def test_a_database_in_memory_lives_as_long_as_it_is_open() -> None:
+    database = Database("sqlite://")
+    database.migrate()
+    with database.transaction() as unit:
+        unit.profiles.save(profile())
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(database.revision).result() == REVISION
     with database.transaction() as unit:
         assert unit.profiles.find("p1") == profile()
     database.close()

@@ -39,12 +39,13 @@ _NEXT_WAKE_AT = (
     .limit(1)
 )
 _STATES = (
-    select(enrollments.c.state, func.count().label("people"))
+    select(
+        enrollments.c.state,
+        func.count().label("people"),
+        func.count(enrollments.c.converted_at).label("converted"),
+    )
     .where(enrollments.c.journey == bindparam("journey"))
     .group_by(enrollments.c.state)
-)
-_CONVERTED = select(func.count()).where(
-    enrollments.c.journey == bindparam("journey"), enrollments.c.converted_at.is_not(None)
 )
 
 _REFUSALS = Records(Refusal, refusals, key=("refusal_id",))
@@ -95,9 +96,11 @@ class SqlEnrollments:
         return self._connection.scalar(_NEXT_WAKE_AT)
 
     def counts(self, journey: str) -> dict[str, int]:
-        states = {row.state: row.people for row in self._connection.execute(_STATES, {"journey": journey})}
-        converted = self._connection.scalars(_CONVERTED, {"journey": journey}).one()
-        return {"active": states.get("active", 0), "ended": states.get("ended", 0), "converted": converted}
+        counts = {"active": 0, "ended": 0, "converted": 0}
+        for row in self._connection.execute(_STATES, {"journey": journey}):
+            counts[row.state] = row.people
+            counts["converted"] += row.converted
+        return counts
 
     def refuse(self, refusal: Refusal) -> None:
         _REFUSALS.add(self._connection, refusal)

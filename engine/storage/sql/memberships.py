@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, true
 
 from engine.events.model import Membership
 from engine.storage.sql.records import Records
@@ -14,8 +14,7 @@ _MEMBERSHIPS = Records(Membership, memberships, key=("profile_id", "segment"))
 _OF = _MEMBERSHIPS.select().where(memberships.c.profile_id == bindparam("profile_id")).order_by(memberships.c.segment)
 _MEMBERS = (
     select(memberships.c.profile_id)
-    # Bare, as in the index of members.
-    .where(memberships.c.segment == bindparam("segment"), memberships.c.is_member)
+    .where(memberships.c.segment == bindparam("segment"), memberships.c.is_member == true())
     .order_by(memberships.c.profile_id)
 )
 

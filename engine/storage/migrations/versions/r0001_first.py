@@ -100,20 +100,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'active'"),
         postgresql_where=sa.text("state = 'active'"),
     )
-    op.create_index(
-        "ix_enrollments_converted",
-        "enrollments",
-        ["journey"],
-        sqlite_where=sa.text("converted_at IS NOT NULL"),
-        postgresql_where=sa.text("converted_at IS NOT NULL"),
-    )
     op.create_index("ix_enrollments_entered_at_seq", "enrollments", ["entered_at", "seq"])
     op.create_index("ix_enrollments_journey_entered_at_seq", "enrollments", ["journey", "entered_at", "seq"])
     op.create_index(
         "ix_enrollments_journey_profile_id_key_number", "enrollments", ["journey", "profile_id", "key", "number"]
     )
+    op.create_index("ix_enrollments_journey_state_converted_at", "enrollments", ["journey", "state", "converted_at"])
     op.create_index("ix_enrollments_profile_id_entered_at_seq", "enrollments", ["profile_id", "entered_at", "seq"])
-    op.create_index("ix_enrollments_states", "enrollments", ["journey", "state"])
     op.create_index(
         "ix_enrollments_waking",
         "enrollments",
@@ -290,11 +283,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("profile_id", "segment"),
     )
     op.create_index(
-        "ix_memberships_members",
-        "memberships",
-        ["segment", "profile_id"],
-        sqlite_where=sa.text("is_member"),
-        postgresql_where=sa.text("is_member"),
+        "ix_memberships_segment_is_member_profile_id", "memberships", ["segment", "is_member", "profile_id"]
     )
     op.create_table(
         "links",
