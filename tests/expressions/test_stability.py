@@ -71,6 +71,7 @@ BUYER = facts_of(
         ("hour(now) >= 9", NOON + HOUR),
         ("hour(now + minutes(30)) >= 9", NOON + HOUR / 2),
         ("weekday(profile.renewal) == 1", None),
+        ('profile.renewal + (now - last("View")) == "2026-03-11"', NOON + TICK),
         ('did("View", within="7d")', NOON + 6 * DAY),
         ('count("View", within="7d") > 1', NOON + 2 * DAY),
         ('count("View", within="7d", path="/b") > 0', NOON + 6 * DAY),
