@@ -32,7 +32,7 @@ from engine.simulator.timeline import play
 from engine.simulator.world import SIMULATION_KEY, World
 from engine.storage.database import Database
 from workers.activities.steps import StepActivities
-from workers.contracts.clock import Clock
+from workers.contracts.clock import SKIPPING_RATE, Clock
 from workers.contracts.payloads import Standing
 from workers.contracts.plans import PLANS
 from workers.embedded import time_skipping_server
@@ -40,8 +40,6 @@ from workers.gateway import Gateway, workflow_id
 from workers.loop import LoopThread
 from workers.worker import run_workers
 
-#: Server seconds to an engine second: a latency of a second is ten milliseconds of the engine's.
-RATE = 100.0
 #: The server is brought this close (engine time) to an instant before what comes in at it, and this far past it for
 #: the timers of that instant.
 _BEFORE = timedelta(milliseconds=400)
@@ -212,8 +210,8 @@ class TemporalDriver:
             world = World(self._project, scenario, store, adapters=self._adapters, public_url=self._public_url)
             environment = self._environment()
             # Timers are scheduled relative to the server's present: the scenario begins a little ahead of it.
-            origin = self._loop.run(environment.get_current_time()) + 2 * _BEFORE * RATE
-            clock = Clock(origin_server=origin, origin_engine=scenario.start, rate=RATE)
+            origin = self._loop.run(environment.get_current_time()) + 2 * _BEFORE * SKIPPING_RATE
+            clock = Clock(origin_server=origin, origin_engine=scenario.start, rate=SKIPPING_RATE)
             for plan in world.project.plans.values():
                 PLANS.put(world.engine.plans.digest(plan.journey), plan)
             gateway = Gateway(
