@@ -49,11 +49,6 @@ def decide_cap(
     )
 
 
-def longest_span(caps: Sequence[Cap]) -> timedelta:
-    """How far back messages must be known to decide every cap."""
-    return timedelta(seconds=max((cap.per_seconds for cap in caps), default=0))
-
-
 def _words(cap: Cap) -> str:
     where = f" on {' '.join(cap.channels)}" if cap.channels else ""
     return f"{cap.at_most} per {format_duration(timedelta(seconds=cap.per_seconds))}{where}"

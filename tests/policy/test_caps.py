@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.policy.caps import CapDecision, decide_cap, longest_span
+from engine.policy.caps import CapDecision, decide_cap
 from engine.project import Cap
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -58,11 +58,6 @@ def test_a_cap_of_none_never_allows_any() -> None:
     assert decide_cap(NOON, [none_at_all, ONE_SMS_A_DAY], "sms", [(ago(hours=1), "sms")]) == CapDecision(
         is_capped=True, until=None, counts=(("0 per 1d", 1), ("1 per 1d on sms", 1))
     )
-
-
-def test_the_longest_span_tells_how_far_back_to_look() -> None:
-    assert longest_span([THREE_A_DAY, Cap(at_most=9, per_seconds=7 * DAY)]) == timedelta(days=7)
-    assert longest_span([]) == timedelta(0)
 
 
 @given(st.lists(st.integers(1, 3 * DAY), max_size=12), st.integers(1, 4), st.integers(3600, 2 * DAY))
