@@ -42,7 +42,6 @@ from engine.expressions.values import (
     add,
     as_instant,
     as_json,
-    as_time,
     divide,
     multiply,
     negate,
@@ -54,8 +53,6 @@ from engine.expressions.values import (
 )
 from engine.plan.model import Authored
 from engine.profiles.model import Event, Value
-
-__all__ = ["Run", "as_time", "compile_node", "evaluate", "is_true", "resolve"]
 
 #: A compiled tree. The second argument is what `event.` reads in a `where`; None is the event under test.
 Run = Callable[[Facts, Mapping[str, Value] | None], Value]

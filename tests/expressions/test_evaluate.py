@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import ids
-from engine.expressions.evaluate import as_time, evaluate, is_true, resolve
+from engine.expressions.evaluate import evaluate, is_true, resolve
+from engine.expressions.values import as_time
 from engine.profiles.model import Value
 from tests.expressions.facts_of import NOON, FakeFacts, facts_of
 from tests.expressions.strategies import PEOPLE, expressions
