@@ -141,7 +141,7 @@ class Renderer:
         for each in files:
             for problem in each.problems:
                 raise RenderError(f"templates/{problem.file}, line {problem.line}: {problem.message}")
-        desk = self._desks.setdefault(locales, _Desk(self._library, locales))
+        desk = self._desks.get(locales) or self._desks.setdefault(locales, _Desk(self._library, locales))
         with faults(file.path):
             return _Compiled(
                 path=file.path,
