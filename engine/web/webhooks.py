@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from starlette.concurrency import run_in_threadpool
@@ -53,7 +53,7 @@ class Webhooks:
             # Providers sign the URL that they were given; the Host header is anybody's.
             url=f"{engine.public_url.rstrip('/')}/v1/receipts/{channel}{query}",
             method="GET" if request.method == "HEAD" else request.method,
-            headers={name.lower(): value for name, value in request.headers.items()},
+            headers=_joined(request.headers.raw),
             body=body,
             received_at=now,
         )
@@ -65,3 +65,12 @@ class Webhooks:
                     engine.receipts.take(unit, engine.project.channels[channel], receipt, now)
             self._on_intake()
         return adapter.answer(webhook)
+
+
+def _joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by lower-case name; one that came twice is joined, so that a second signature never stands in for one."""
+    headers: dict[str, str] = {}
+    for name, value in raw:
+        known, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[known] = f"{headers[known]}, {text}" if known in headers else text
+    return headers

@@ -39,6 +39,7 @@ database: sqlite:///unused.db
 channels:
   email: {use: inbox, kind: email, from: "Shop <hello@shop.example>"}
   sms:   {use: inbox, kind: sms}
+  texts: {use: twilio, settings: {account_sid: AC1, auth_token: a-secret, from: "+34600000000"}}
 topics:
   cart: {title: "Cart reminders", channels: [email, sms]}
   news: {title: "Newsletter", channels: [email]}
