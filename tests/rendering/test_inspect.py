@@ -182,6 +182,12 @@ def test_includes_in_a_circle_are_walked_once(write_templates: WriteTemplates) -
     assert [each.path for each in facts(write_templates, files).variables] == ["code"]
 
 
+def test_includes_that_double_at_every_level_are_walked_soon(write_templates: WriteTemplates) -> None:
+    files = {f"shared/{n}.txt": f"{{% include '{n + 1}.txt' %}}" * 2 for n in range(60)}
+    found = facts(write_templates, {"sms/note.txt": "{% include '0.txt' %}", **files, "shared/60.txt": "{{ code }}"})
+    assert [each.path for each in found.variables] == ["code"]
+
+
 def test_an_include_that_may_be_missing_is_not_missed(write_templates: WriteTemplates) -> None:
     text = "{% include 'gone.txt' ignore missing %}{% include ['gone.txt', 'part.txt'] %}"
     found = facts(write_templates, {"sms/note.txt": text, "shared/part.txt": "{{ code }}"})
