@@ -93,8 +93,8 @@ class Everything:
         return "\n".join(lines)
 
     def _start(self, parts: ExitStack) -> None:
-        # The project may say `port: ${SOJOURN_INBOX_PORT:-1025}`, and then finds the inbox wherever it is.
-        environ = {"SOJOURN_INBOX_PORT": str(self._ports.smtp), **os.environ}
+        # The project may say `port: ${SOJOURN_SMTP_PORT:-1025}`, and then finds the inbox wherever it is.
+        environ = {"SOJOURN_SMTP_PORT": str(self._ports.smtp), **os.environ}
         project = open_project(self._root, environ)
         settings = Settings.read()
         inbox = Inbox(self._folder / "inbox")

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHistory
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
@@ -174,11 +174,15 @@ class TemporalDriver:
         adapters: Mapping[str, Adapter] | None = None,
         public_url: str = "https://shop.example",
         on_progress: Callable[[datetime], None] | None = None,
+        keep: Path | None = None,
     ) -> None:
+        """`adapters` replace the simulated providers of the channels they name; `keep` is where the last world's
+        database is left, for looking at afterwards."""
         self._project = project
         self._adapters = adapters
         self._public_url = public_url
         self._on_progress = on_progress
+        self._keep = keep
         self._stage = _Stage()
         self._loop = LoopThread("temporal-simulation")
         self._folder = Path(tempfile.mkdtemp(prefix="sojourn-"))
@@ -195,7 +199,7 @@ class TemporalDriver:
         self._loop.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def __call__(self, project: Project, scenario: Scenario) -> Observed:
+    def __call__(self, scenario: Scenario) -> Observed:
         with self.played(scenario) as (world, ended_at):
             return observe(world, ended_at)
 
@@ -229,8 +233,15 @@ class TemporalDriver:
             if carrier:
                 carrier.close()
             store.close()
+            if self._keep:
+                # Closed: SQLite has folded its log into the file.
+                shutil.copyfile(path, self._keep)
             for file in self._folder.glob("world.db*"):
                 file.unlink()
+
+    def history(self, workflow: str) -> WorkflowHistory:
+        """The history of one of the world's workflows, while its scenario is open."""
+        return self._loop.run(self._environment().client.get_workflow_handle(workflow).fetch_history())
 
     def _environment(self) -> WorkflowEnvironment:
         if self._running and self._loop.run(self._running[0].get_current_time()) > _LATEST:

@@ -29,20 +29,21 @@ class Mailing:
     def compose(self, passage: Passage, delivery: Delivery, channel: Channel, topic: Topic) -> tuple[Message, Rendered]:
         """The rendered message, its links stored. Raises RenderError."""
         unit, facts, step, now = passage.unit, passage.facts, passage.step, passage.now
-        urls = {kind: self._link(unit, kind, delivery, channel, topic, now) for kind in ("unsubscribe", "preferences")}
+        unsubscribe = self._link(unit, "unsubscribe", delivery, channel, topic, now)
+        preferences = self._link(unit, "preferences", delivery, channel, topic, now)
         scope = {
             "profile": facts.profile,
             "trigger": facts.trigger,
             "event": facts.trigger,
             "steps": facts.steps,
             **resolve(step.values, facts),
-            "links": urls,
+            "links": {"unsubscribe": unsubscribe, "preferences": preferences},
             "project": {"name": self._project.name, "timezone": self._project.timezone, "locale": self._project.locale},
         }
         rendered = self._renderer.render(channel, step.template, passage.profile.locale or self._project.locale, scope)
         headers = {}
         if channel.kind == "email" and delivery.is_marketing:
-            headers = links.unsubscribe_headers(urls["unsubscribe"])
+            headers = links.unsubscribe_headers(unsubscribe)
         message = Message(
             delivery_id=delivery.delivery_id,
             channel=delivery.via,
@@ -74,7 +75,9 @@ class Mailing:
             )
         )
 
-    def _link(self, unit: Unit, kind: str, delivery: Delivery, channel: Channel, topic: Topic, now: datetime) -> str:
+    def _link(
+        self, unit: Unit, kind: links.LinkKind, delivery: Delivery, channel: Channel, topic: Topic, now: datetime
+    ) -> str:
         token = links.token(self._key, kind, delivery.delivery_id)
         unit.access.add_link(
             LinkRecord(

@@ -65,15 +65,15 @@ class DueIndex:
         for subject, trigger in self._inactive:
             if self._concerns(trigger, event):
                 self._arm(unit, subject, trigger, profile, event)
-        for subject, trigger in self._dates:
-            if event.name in references(trigger.date).events:
-                self.put_date(unit, subject, trigger, profile, now)
+        for subject, dated in self._dates:
+            if event.name in references(dated.date).events:
+                self.put_date(unit, subject, dated, profile, now)
 
     def after_change(self, unit: Unit, profile: Profile, names: Collection[str], now: datetime) -> None:
         """An attribute moves the dates that are computed from it; a zone moves every local moment."""
-        for subject, trigger in self._dates:
-            if "timezone" in names or references(trigger.date).attributes & set(names):
-                self.put_date(unit, subject, trigger, profile, now)
+        for subject, dated in self._dates:
+            if "timezone" in names or references(dated.date).attributes & set(names):
+                self.put_date(unit, subject, dated, profile, now)
         if "timezone" in names:
             self.put_local_schedules(unit, profile, now)
 
@@ -110,8 +110,8 @@ class DueIndex:
             concerned = [e for e in unit.events.of(profile.profile_id, trigger.event) if self._concerns(trigger, e)]
             if concerned and concerned[-1].timestamp + timedelta(seconds=trigger.for_seconds) > now:
                 self._arm(unit, subject, trigger, profile, concerned[-1])
-        for subject, trigger in self._dates:
-            self.put_date(unit, subject, trigger, profile, now)
+        for subject, dated in self._dates:
+            self.put_date(unit, subject, dated, profile, now)
         self.put_local_schedules(unit, profile, now)
 
     def put_project_schedules(self, unit: Unit, now: datetime) -> None:

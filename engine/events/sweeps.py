@@ -100,10 +100,9 @@ class Sweeper:
 
     def _broadcast(self, row: Due, now: datetime) -> None:
         """A schedule in the project's zone: every member, one by one; the row moves on once all have been asked."""
-        found = self._trigger(row)
+        plan, trigger = self._trigger(row) or (None, None)
         zone = schedule.find_zone(self._facts.project.timezone)
-        if found and zone and isinstance(found[1], ScheduleTrigger):
-            plan, trigger = found
+        if plan and zone and isinstance(trigger, ScheduleTrigger):
             with self._store.transaction() as unit:
                 profile_ids = unit.profiles.all_ids()
             for profile_id in profile_ids:

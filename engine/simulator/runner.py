@@ -34,21 +34,25 @@ class Verdict:
         return not self.mismatches and self.problem is None
 
 
-#: Plays one scenario of a project and gives what came of it.
-Driver = Callable[[Project, Scenario], Observed]
+#: Plays one scenario and gives what came of it.
+Driver = Callable[[Scenario], Observed]
 
 
-def play_virtually(project: Project, scenario: Scenario) -> Observed:
-    """The virtual driver: an in-memory store and clock."""
-    world = World(project, scenario, MemoryStore())
-    return observe(world, play(world, VirtualCarrier(world.engine, world.clock)))
+def virtual_driver(project: Project) -> Driver:
+    """The first driver: an in-memory store and clock."""
+
+    def play_virtually(scenario: Scenario) -> Observed:
+        world = World(project, scenario, MemoryStore())
+        return observe(world, play(world, VirtualCarrier(world.engine, world.clock)))
+
+    return play_virtually
 
 
-def run_scenarios(project: Project, scenarios: Iterable[Scenario], driver: Driver) -> Iterator[Verdict]:
+def run_scenarios(scenarios: Iterable[Scenario], driver: Driver) -> Iterator[Verdict]:
     """One verdict after another."""
     for scenario in scenarios:
         try:
-            observed = driver(project, scenario)
+            observed = driver(scenario)
         except (SojournError, RuntimeError) as problem:
             yield Verdict(scenario=scenario, mismatches=(), observed=None, problem=str(problem))
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,10 +11,11 @@ import typer
 
 from engine.errors import BadInput
 from engine.language.diagnostics import format_diagnostics
+from engine.project import Project
 from engine.simulator.report import report_json, report_junit, report_text
-from engine.simulator.runner import Verdict, collect_scenarios, play_virtually, run_scenarios
+from engine.simulator.runner import Driver, Verdict, collect_scenarios, run_scenarios, virtual_driver
 from workers.cli.console import progress
-from workers.cli.project import open_project
+from workers.cli.project import ProjectFolder, open_project
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 def test(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; default: journeys/tests.")] = None,
-    project: Annotated[Path, typer.Option(help="The project's folder.")] = Path(),
+    project: ProjectFolder = Path(),
     driver: Annotated[
         Literal["virtual", "temporal"], typer.Option(help="virtual: in memory, fast; temporal: the real workflows.")
     ] = "virtual",
@@ -43,20 +45,21 @@ def test(
     began = time.monotonic()
     verdicts: list[Verdict] = []
     with progress("scenarios", len(scenarios)) as step:
-        if driver == "virtual":
-            for verdict in run_scenarios(opened, scenarios, play_virtually):
+        with _driver(driver, opened) as play:
+            for verdict in run_scenarios(scenarios, play):
                 verdicts.append(verdict)
                 step()
-        else:
-            # The Temporal client alone takes 0.4 s to import.
-            from workers.simulation import TemporalDriver
-
-            with TemporalDriver(opened) as play_on_temporal:
-                for verdict in run_scenarios(opened, scenarios, play_on_temporal):
-                    verdicts.append(verdict)
-                    step()
     seconds = time.monotonic() - began
     report = {"text": report_text, "json": report_json, "junit": report_junit}[form]
     typer.echo(report(verdicts, seconds))
     if not all(verdict.holds for verdict in verdicts):
         raise typer.Exit(1)
+
+
+def _driver(name: str, project: Project) -> AbstractContextManager[Driver]:
+    if name == "virtual":
+        return nullcontext(virtual_driver(project))
+    # The Temporal client alone takes 0.4 s to import.
+    from workers.simulation import TemporalDriver
+
+    return TemporalDriver(project)
