@@ -120,7 +120,11 @@ class Fields:
         self._what = what
         for key, pair in node.pairs.items():
             if key not in allowed:
-                problems.error("SJ201", pair.key, f"{what} has no key `{key}`", suggest(key, allowed))
+                # Inside `{ }` a comma ends a value: what follows it in an expression looks like a key.
+                is_empty = isinstance(pair.value, ScalarNode) and pair.value.value is None
+                is_expression = is_empty and any(sign in key for sign in "()\"'<>")
+                hint = "an expression that holds a comma must be in quotes" if is_expression else suggest(key, allowed)
+                problems.error("SJ201", pair.key, f"{what} has no key `{key}`", hint)
 
     def __contains__(self, key: str) -> bool:
         return key in self.node.pairs

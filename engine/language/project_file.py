@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import cast, get_args
 
 from engine.language.adapters import AdapterInfo
+from engine.language.channels_section import ChannelsReader
 from engine.language.diagnostics import Problems, suggest
 from engine.language.environment import Environment
 from engine.language.fields import Fields, as_list, as_mapping, as_name, as_text, written
-from engine.language.source import MapNode, Node, ScalarNode, plain
-from engine.project import Basis, Cap, Channel, ChannelKind, QuietHours, Topic, TopicKind
+from engine.language.source import MapNode, Node, ScalarNode
+from engine.project import Basis, Cap, Channel, QuietHours, Topic, TopicKind
 
 FILE = "sojourn.yml"
 _DATABASE = "sqlite:///.sojourn/sojourn.db"
@@ -21,10 +22,8 @@ _KEYS = (
     "project", "timezone", "locale", "database", "channels", "topics", "caps", "quiet_hours", "events", "attributes",
     "allowed_hosts",
 )  # fmt: skip
-_CHANNEL_KEYS = ("use", "kind", "from", "rate", "backup", "templates", "settings")
 _TOPIC_KEYS = ("title", "kind", "basis", "channels", "double_opt_in")
 TYPES = ("string", "number", "boolean", "date", "timestamp", "list", "object", "any")
-_KINDS: tuple[ChannelKind, ...] = get_args(ChannelKind)
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
 
@@ -73,8 +72,7 @@ class _Reader:
         self._fields = fields
         self._problems = problems
         self._environment = environment
-        self._adapters = adapters
-        self._channel_names = tuple(self._keys("channels"))
+        self._channels = ChannelsReader(fields.mapping("channels"), problems, environment, adapters)
 
     def read(self, root: Path) -> ProjectFile:
         fields = self._fields
@@ -85,14 +83,14 @@ class _Reader:
             timezone=fields.zone("timezone") or "UTC",
             locale=self._locale() or "en",
             database=_under(root, self._database() or _DATABASE),
-            channels=self._channels(),
+            channels=self._channels.read(),
             topics=self._topics(),
             caps=tuple(cap for item in self._items("caps") if (cap := self._cap(item))),
             quiet_hours=tuple(hours for item in self._items("quiet_hours") if (hours := self._quiet_hours(item))),
             events=self._events(),
             attributes=self._types(fields.get("attributes"), "`attributes`"),
             allowed_hosts=tuple(str(each.value) for each in fields.texts("allowed_hosts")),
-            channel_names=self._channel_names,
+            channel_names=self._channels.names,
             topic_names=tuple(self._keys("topics")),
         )
 
@@ -126,83 +124,6 @@ class _Reader:
             return None
         return url
 
-    # ── channels ─────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _channels(self) -> dict[str, Channel]:
-        channels: dict[str, Channel] = {}
-        for name, key, node in self._named("channels"):
-            mapping = as_mapping(node, self._problems, f"the channel `{name}`", "such as `{use: smtp}`")
-            if mapping is not None and as_name(key, self._problems, "a channel"):
-                channel = self._channel(name, mapping)
-                if channel:
-                    channels[name] = channel
-        for channel in channels.values():
-            self._check_backup(channel, channels)
-        return channels
-
-    def _channel(self, name: str, node: MapNode) -> Channel | None:
-        fields = Fields(node, self._problems, f"the channel `{name}`", _CHANNEL_KEYS)
-        use = fields.text("use") if fields.need("use") else None
-        templates = fields.text("templates") or name
-        settings = fields.mapping("settings")
-        backup = fields.text("backup")
-        channel_kind = self._kind(name, use, templates, fields)
-        rate = fields.rate("rate")
-        from_ = fields.text("from")
-        if use is not None:
-            self._check_adapter(use, settings, fields)
-        if use is None or channel_kind is None:
-            return None
-        return Channel(
-            name=name,
-            use=use,
-            kind=channel_kind,
-            from_=from_,
-            rate_per_second=rate,
-            backup=backup,
-            templates=templates,
-            settings=plain(settings) if settings else {},
-        )
-
-    def _kind(self, name: str, use: str | None, templates: str, fields: Fields) -> ChannelKind | None:
-        said = cast("ChannelKind | None", fields.word("kind", _KINDS))
-        info = self._adapters.get(use or "")
-        if info and info.kind:
-            if said and said != info.kind:
-                message = f"the adapter `{use}` serves {info.kind}, and the channel `{name}` says {said}"
-                self._problems.error("SJ703", fields.place("kind"), message, "leave `kind` out")
-            return info.kind
-        by_name = next((each for each in (name, templates) if each in _KINDS), None)
-        kind = said or by_name
-        if kind is None and use in self._adapters and "kind" not in fields:
-            message = f"the channel `{name}` does not say what it carries"
-            self._problems.error("SJ703", fields.node, message, "give it `kind: email`, `kind: sms` or `kind: chat`")
-        return kind
-
-    def _check_adapter(self, use: str, settings: MapNode | None, fields: Fields) -> None:
-        info = self._adapters.get(use)
-        if info is None:
-            node = fields.node.pairs["use"].value
-            self._problems.error("SJ108", node, f"no adapter is called {written(node)}", suggest(use, self._adapters))
-            return
-        if settings is not None and not self._environment.is_complete(settings):
-            return
-        for problem in info.check_settings(plain(settings) if settings else {}):
-            self._problems.error("SJ702", fields.place("settings"), f"the settings of `{use}`: {problem}")
-
-    def _check_backup(self, channel: Channel, channels: Mapping[str, Channel]) -> None:
-        if channel.backup is None:
-            return
-        node = cast("MapNode", cast("MapNode", self._fields.get("channels")).get(channel.name)).pairs["backup"].value
-        backup = channels.get(channel.backup)
-        if channel.backup not in self._channel_names:
-            hint = suggest(channel.backup, [each for each in self._channel_names if each != channel.name])
-            self._problems.error("SJ101", node, f"there is no channel {written(node)}", hint)
-        elif channel.backup == channel.name:
-            self._problems.error("SJ704", node, f"the channel `{channel.name}` is its own backup", "name another one")
-        elif backup and backup.kind != channel.kind:
-            message = f"`{backup.name}` carries {backup.kind}, and `{channel.name}` carries {channel.kind}"
-            self._problems.error("SJ704", node, message, "a backup is of the same kind")
-
     # ── topics, caps, quiet hours ────────────────────────────────────────────────────────────────────────────────────
     def _topics(self) -> dict[str, Topic]:
         topics: dict[str, Topic] = {}
@@ -223,8 +144,8 @@ class _Reader:
         if kind == "marketing" and basis == "contract":
             hint = "choose `consent`, `soft_opt_in` or `legitimate_interest`, or say `kind: transactional`"
             self._problems.error("SJ504", fields.place("basis"), f"`{name}` is marketing without consent", hint)
-        channels = self._channel_list(fields, "channels")
-        double_opt_in = self._channel_list(fields, "double_opt_in")
+        channels = self._channels.names_in(fields, "channels")
+        double_opt_in = self._channels.names_in(fields, "double_opt_in")
         stray = [each for each in double_opt_in if channels and each not in channels]
         for each in stray:
             message = f"`{name}` asks for a double opt-in on `{each}`, which it does not allow"
@@ -239,7 +160,7 @@ class _Reader:
         fields = Fields(mapping, self._problems, "a cap", ("at_most", "per", "channels"))
         fields.need("at_most", "per")
         at_most, per = fields.number("at_most", least=0), fields.duration("per")
-        channels = self._channel_list(fields, "channels")
+        channels = self._channels.names_in(fields, "channels")
         if at_most is None or per is None:
             return None
         if per == 0:
@@ -254,7 +175,7 @@ class _Reader:
         fields = Fields(mapping, self._problems, "quiet hours", ("channels", "from", "to"))
         fields.need("from", "to")
         from_, to = fields.time("from"), fields.time("to")
-        channels = self._channel_list(fields, "channels")
+        channels = self._channels.names_in(fields, "channels")
         if from_ is None or to is None:
             return None
         if from_ == to:
@@ -262,17 +183,6 @@ class _Reader:
             self._problems.error("SJ207", fields.place("to"), "quiet hours end when they begin", hint)
             return None
         return QuietHours(from_=from_, to=to, channels=channels)
-
-    def _channel_list(self, fields: Fields, key: str) -> tuple[str, ...]:
-        """Names of channels that exist; empty where none is given. Reports those that do not."""
-        good: list[str] = []
-        for node in fields.texts(key):
-            if node.value in self._channel_names:
-                good.append(str(node.value))
-            else:
-                hint = suggest(str(node.value), self._channel_names)
-                self._problems.error("SJ101", node, f"there is no channel {written(node)}", hint)
-        return tuple(good)
 
     # ── the catalogue ────────────────────────────────────────────────────────────────────────────────────────────────
     def _events(self) -> dict[str, dict[str, str]] | None:

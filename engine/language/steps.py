@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
 
+from engine.language.actions import ActionReader, Common
 from engine.language.diagnostics import related, suggest
 from engine.language.fields import Fields, as_list, as_mapping, as_text, written
 from engine.language.mentions import Mentions
@@ -22,15 +22,10 @@ from engine.plan.model import (
     Arm,
     Awaited,
     Branch,
-    Call,
-    Emit,
-    ExitStep,
     Otherwise,
     Repeat,
-    Set,
     Side,
     Split,
-    Start,
     Step,
     Wait,
     WaitFor,
@@ -52,19 +47,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 _COMMON = ("id", "title", "if")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-#: A call holds a worker for so long at most.
-_LONGEST_CALL = 300
-
-
-class _Common(TypedDict):
-    """What every step has."""
-
-    step_id: str
-    title: str | None
-    condition: str | None
-    next: str | None
-    path: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +66,7 @@ class StepsReader:
         self._mentions = mentions
         self._problems = mentions.problems
         self._sends = SendReader(mentions, default_topic)
+        self._actions = ActionReader(mentions)
         self._read: dict[str, Step] = {}
         self._ids: dict[str, Node] = {}
         #: In the order written, by step id.
@@ -138,8 +121,10 @@ class StepsReader:
             return default
         first = self._ids.get(step_id)
         if first is not None:
+            # A list is numbered before what is nested in it: the one read first may stand later.
+            earlier, later = sorted((first, given), key=lambda node: (node.line, node.column))
             message = f"two steps of the journey have the id `{step_id}`"
-            self._problems.error("SJ111", given, message, "give one of them another", [related(first, "first here")])
+            self._problems.error("SJ111", later, message, "give one of them another", [related(earlier, "first here")])
             return default
         self._ids[step_id] = given
         return step_id
@@ -151,41 +136,41 @@ class StepsReader:
         kinds = [key for key in chained.node.pairs if key in KINDS]
         allowed = tuple(dict.fromkeys([*kinds, *(key for kind in kinds for key in KINDS[kind]), *_COMMON]))
         fields = Fields(chained.node, self._problems, what, allowed)
-        common = _Common(
+        common = Common(
             step_id=chained.step_id,
             title=fields.text("title"),
             condition=self._mentions.condition(fields.get("if"), "`if`"),
             next=next_,
             path=chained.path,
         )
-        readers: Mapping[str, Callable[[Fields, _Common], Step | None]] = {
+        readers: Mapping[str, Callable[[Fields, Common], Step | None]] = {
             "send": self._send,
             "wait": self._wait,
             "wait_for": self._wait_for,
             "branch": self._branch,
             "split": self._split,
-            "set": self._set,
-            "emit": self._emit,
-            "call": self._call,
-            "start": self._start,
+            "set": self._actions.set,
+            "emit": self._actions.emit,
+            "call": self._actions.call,
+            "start": self._actions.start,
             "repeat": self._repeat,
-            "exit": self._exit,
+            "exit": self._actions.exit,
         }
         return readers[chained.kind](fields, common)
 
-    def _send(self, fields: Fields, common: _Common) -> Step | None:
+    def _send(self, fields: Fields, common: Common) -> Step | None:
         otherwise = self._sends.otherwise(fields, lambda node, at: self._goto(node, f"{common['path']}.{at}", common))
         return self._sends.read(fields, dict(common), otherwise)
 
-    def _goto(self, node: Node, path: str, common: _Common) -> Otherwise:
+    def _goto(self, node: Node, path: str, common: Common) -> Otherwise:
         first = self.read(node, path, common["next"])
         return Otherwise(action="goto", goto=first) if first else Otherwise(action="skip")
 
-    def _wait(self, fields: Fields, common: _Common) -> Step | None:
+    def _wait(self, fields: Fields, common: Common) -> Step | None:
         wait = read_wait(fields.node.pairs["wait"].value, self._mentions)
         return Wait(for_=wait.for_, if_past=wait.if_past, **common) if wait else None
 
-    def _wait_for(self, fields: Fields, common: _Common) -> Step | None:
+    def _wait_for(self, fields: Fields, common: Common) -> Step | None:
         node = fields.node.pairs["wait_for"].value
         path, next_ = common["path"], common["next"]
         beside = fields.get("then")
@@ -230,7 +215,7 @@ class StepsReader:
         first = None if then is None else self.read(then, path, next_)
         return Awaited(event=event, condition=condition, then=first) if event else None
 
-    def _branch(self, fields: Fields, common: _Common) -> Step:
+    def _branch(self, fields: Fields, common: Common) -> Step:
         path, next_ = common["path"], common["next"]
         hint = "each arm begins with `- if: …`"
         items = as_list(fields.node.pairs["branch"].value, self._problems, "`branch`", hint)
@@ -255,7 +240,7 @@ class StepsReader:
             **common,
         )
 
-    def _split(self, fields: Fields, common: _Common) -> Step | None:
+    def _split(self, fields: Fields, common: Common) -> Step | None:
         node = fields.node.pairs["split"].value
         mapping = as_mapping(node, self._problems, "`split`", "such as `{A: {weight: 50, steps: […]}, B: …}`")
         sides: list[Side] = []
@@ -284,64 +269,7 @@ class StepsReader:
             message = f"the weights add up to {total:g}, not to 100: each is read as a share of {total:g}"
             self._problems.warning("SJ215", mapping, message)
 
-    def _set(self, fields: Fields, common: _Common) -> Step | None:
-        mapping = fields.mapping("set")
-        if mapping is not None and not mapping.pairs:
-            self._problems.error("SJ203", mapping, "`set` names no attribute", "such as `{tier: gold}`")
-        return None if mapping is None else Set(values=self._mentions.values(mapping), **common)
-
-    def _emit(self, fields: Fields, common: _Common) -> Step | None:
-        event = self._mentions.name("event", fields.get("emit"), "`emit`")
-        values = self._values(fields, "with")
-        return Emit(event=event, values=values, **common) if event else None
-
-    def _start(self, fields: Fields, common: _Common) -> Step | None:
-        journey = self._mentions.name("journey", fields.get("start"), "`start`")
-        values = self._values(fields, "with")
-        return Start(journey=journey, values=values, **common) if journey else None
-
-    def _call(self, fields: Fields, common: _Common) -> Step | None:
-        mapping = fields.mapping("call")
-        if mapping is None:
-            return None
-        inner = Fields(mapping, self._problems, "`call`", ("url", "method", "json", "headers", "timeout", "save"))
-        url = inner.text("url") if inner.need("url") else None
-        if url is not None and not url.startswith(("http://", "https://", "=")):
-            hint = "begin with `https://`, or with `=` for an expression"
-            self._problems.error("SJ203", inner.node.pairs["url"].value, "`url` is no web address", hint)
-        for node in (inner.get("url"), inner.get("json"), inner.get("headers")):
-            if node is not None:
-                self._mentions.values(node)
-        headers = inner.mapping("headers")
-        method = inner.word("method", _METHODS)
-        save = inner.mapping("save")
-        timeout = self._timeout(inner)
-        if url is None:
-            return None
-        return Call(
-            url=url,
-            method=method or ("POST" if "json" in inner else "GET"),
-            json=inner.plain("json"),
-            headers=self._texts(headers, "the header"),
-            timeout_seconds=timeout,
-            save=self._texts(save, "the path of"),
-            **common,
-        )
-
-    def _timeout(self, fields: Fields) -> int:
-        timeout = fields.duration("timeout")
-        if timeout is None:
-            return 10
-        if not 1 <= timeout <= _LONGEST_CALL:
-            self._problems.error("SJ206", fields.place("timeout"), "`timeout` is from 1s to 5m")
-        return timeout
-
-    def _texts(self, mapping: MapNode | None, what: str) -> dict[str, str]:
-        pairs = mapping.pairs if mapping else {}
-        texts = {key: as_text(pair.value, self._problems, f"{what} `{key}`") for key, pair in pairs.items()}
-        return {key: text for key, text in texts.items() if text is not None}
-
-    def _repeat(self, fields: Fields, common: _Common) -> Step | None:
+    def _repeat(self, fields: Fields, common: Common) -> Step | None:
         mapping = fields.mapping("repeat")
         if mapping is None:
             return None
@@ -357,11 +285,3 @@ class StepsReader:
         if times is None:
             return None
         return Repeat(times=int(times), body=body, every_seconds=every, until=until, **common)
-
-    def _exit(self, fields: Fields, common: _Common) -> Step | None:
-        reason = fields.name("exit")
-        return ExitStep(reason=reason, **common) if reason else None
-
-    def _values(self, fields: Fields, key: str) -> dict[str, Any]:
-        mapping = fields.mapping(key)
-        return {} if mapping is None else dict(self._mentions.values(mapping))

@@ -12,11 +12,12 @@ from engine.expressions.scope import ExpressionProblem, Scope, Shape
 from engine.expressions.typing import check_expression
 from engine.language.authored import Authored
 from engine.language.checks.catalogue import known_events
+from engine.language.checks.starts import started_with
 from engine.language.conditions import Condition
 from engine.language.diagnostics import Problems
 from engine.language.journey_file import JourneyFile
 from engine.language.mentions import Usage
-from engine.plan.model import ApiTrigger, Call, EventTrigger, JourneyTrigger, Set, Split, Start, Step, WaitFor
+from engine.plan.model import ApiTrigger, Call, EventTrigger, JourneyTrigger, Set, Split, Step, WaitFor
 
 #: Whatever is not named here is SJ302.
 _CODES: Mapping[str, str] = {
@@ -73,7 +74,7 @@ class _Scopes:
     def __init__(self, authored: Authored) -> None:
         project = authored.project
         self._events = known_events(project) if project.events is not None else None
-        self._started = _started_with(authored)
+        self._started = started_with(authored)
         self.everywhere = Scope(
             events=self._events,
             attributes={**_written(authored), **project.attributes} if project.attributes else None,
@@ -157,13 +158,3 @@ def _written(authored: Authored) -> dict[str, str]:
                 case Call(save=save):
                     written |= dict.fromkeys(save, "any")
     return written
-
-
-def _started_with(authored: Authored) -> dict[str, list[Iterable[str]]]:
-    """The names that `start` steps hand to each journey."""
-    started: dict[str, list[Iterable[str]]] = {}
-    for journey in authored.journeys.values():
-        for step in journey.plan.steps.values():
-            if isinstance(step, Start):
-                started.setdefault(step.journey, []).append(step.values)
-    return started

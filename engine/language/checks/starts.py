@@ -14,15 +14,24 @@ _OURS = ("completed", "exit", "goal", "restarted", "stopped", "erased")
 
 def check(authored: Authored, problems: Problems) -> None:
     """Reports both."""
-    plans = [journey.plan for journey in authored.journeys.values()]
-    started = {step.journey for plan in plans for step in plan.steps.values() if isinstance(step, Start)}
+    started = started_with(authored)
     for name, journey in authored.journeys.items():
-        if "trigger" not in journey.node.pairs and name not in started:
+        if not one_or_many(journey.node.get("trigger")) and name not in started:
             message = f"nothing starts the journey `{name}`"
             problems.warning("SJ405", journey.name, message, "give it a `trigger:`, or `start:` it in another journey")
         for node in one_or_many(journey.node.get("trigger")):
             if isinstance(node, MapNode):
                 _check_reason(node, authored, problems)
+
+
+def started_with(authored: Authored) -> dict[str, list[frozenset[str]]]:
+    """The names that `start` steps hand to each journey that they start."""
+    started: dict[str, list[frozenset[str]]] = {}
+    for journey in authored.journeys.values():
+        for step in journey.plan.steps.values():
+            if isinstance(step, Start):
+                started.setdefault(step.journey, []).append(frozenset(step.values))
+    return started
 
 
 def _check_reason(node: MapNode, authored: Authored, problems: Problems) -> None:

@@ -7,12 +7,13 @@ send's `with`, and what the renderer supplies. Anything else may be missing, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from engine.language.authored import Authored
+from engine.language.checks.starts import started_with
 from engine.language.diagnostics import Place, Problems, Span, suggest
 from engine.language.journey_file import JourneyFile
-from engine.plan.model import EventTrigger, JourneyTrigger, Plan, Send, Start, Trigger, WaitFor
+from engine.plan.model import EventTrigger, JourneyTrigger, Plan, Send, Trigger, WaitFor
 from engine.project import Channel
 from engine.rendering.inspect import TemplateFacts, inspect_template
 from engine.rendering.library import Library
@@ -26,8 +27,9 @@ _LINKS = ("unsubscribe", "preferences")
 def check(authored: Authored, problems: Problems) -> None:
     """Reports what is wrong with every template that a send names."""
     inspector = _Inspector(authored, problems)
+    started = started_with(authored)
     for journey in authored.journeys.values():
-        present = _present_properties(journey, authored)
+        present = _present_properties(journey, authored, started.get(journey.plan.journey, []))
         for step in journey.plan.steps.values():
             if isinstance(step, Send):
                 inspector.check_send(step, journey, present)
@@ -126,10 +128,10 @@ def _is_present(path: str, step: Send, plan: Plan, present: frozenset[str], auth
             return False
 
 
-def _present_properties(journey: JourneyFile, authored: Authored) -> frozenset[str]:
+def _present_properties(journey: JourneyFile, authored: Authored, started: Iterable[frozenset[str]]) -> frozenset[str]:
     """The names of `trigger.` that every way into the journey supplies."""
     ways = [_supplied(trigger, authored) for trigger in journey.plan.triggers]
-    ways += _started_with(journey.plan.journey, authored)
+    ways += started
     # Without its key nobody enters.
     key = _PROPERTY.fullmatch(journey.plan.entry.key or "")
     return (frozenset.intersection(*ways) if ways else frozenset()) | frozenset([key[1]] if key else [])
@@ -144,10 +146,3 @@ def _supplied(trigger: Trigger, authored: Authored) -> frozenset[str]:
             return frozenset(["journey", "reason"])
         case _:
             return frozenset()
-
-
-def _started_with(name: str, authored: Authored) -> Iterator[frozenset[str]]:
-    for journey in authored.journeys.values():
-        for step in journey.plan.steps.values():
-            if isinstance(step, Start) and step.journey == name:
-                yield frozenset(step.values)
