@@ -55,7 +55,7 @@ class HttpSettings(AdapterSettings):
         is_local = _LOOPBACK.fullmatch(parts.hostname or "") is not None
         if parts.scheme != "https" and not (parts.scheme == "http" and is_local):
             raise ValueError("must begin with https:// (http:// only to this machine): secrets go over it")
-        return value.rstrip("/")
+        return value
 
 
 H = TypeVar("H", bound=HttpSettings)
@@ -117,9 +117,14 @@ class HttpAdapter(ChannelAdapter[H]):
         headers: Mapping[str, str] | None = None,
         form: Mapping[str, str] | None = None,
         body: Any = None,
+        content: bytes | None = None,
     ) -> httpx.Request:
-        """A request below the API's address, with a form or a JSON body."""
-        address = (self.settings.base_url or self.base_url) + path
+        """A request below the API's address, with a form, a JSON body, or bytes as they are."""
+        address = self.settings.base_url or self.base_url
+        if path:
+            address = address.rstrip("/") + path
+        if content is not None:
+            return self._client.build_request(method, address, headers=headers, content=content)
         if form is not None:
             return self._client.build_request(method, address, headers=headers, data=form)
         return self._client.build_request(method, address, headers=headers, json=body)

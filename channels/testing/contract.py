@@ -192,7 +192,7 @@ class HttpContract(ProviderContract):
             yield from ((adapter, server) for adapter in self._opened(server.url))
 
     def _opened(self, address: str) -> Iterator[ChannelAdapter[Any]]:
-        settings = self.adapter.Settings.model_validate({**self.settings, "base_url": address})
+        settings = self.adapter.Settings.model_validate({**self.settings, self._address_setting(): address})
         adapter = self.adapter(settings, self.context(), open_client(read_seconds=0.3))
         try:
             yield adapter
@@ -273,9 +273,12 @@ class HttpContract(ProviderContract):
             assert elsewhere.seen == []
 
     def test_secrets_do_not_go_over_plain_http_to_another_machine(self) -> None:
-        problems = self.adapter.check_settings({**self.settings, "base_url": "http://api.example"})
+        problems = self.adapter.check_settings({**self.settings, self._address_setting(): "http://api.example"})
         assert len(problems) == 1
         assert "https://" in problems[0]
+
+    def _address_setting(self) -> str:
+        return self.adapter.Settings.model_fields["base_url"].alias or "base_url"
 
     def _outcome(self, reply: Reply) -> tuple[type[ChannelError], str]:
         with self.serving(reply) as (adapter, _), pytest.raises(ChannelError) as caught:

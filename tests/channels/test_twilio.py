@@ -134,6 +134,12 @@ class TestTwilio(HttpContract, ReceiptContract):
         assert isinstance(adapter, Twilio)
         assert adapter.compose(self.message()).url.raw_path == b"/2010-04-01/Accounts/..%2F..%2Fx%3F/Messages.json"
 
+    def test_another_address_of_the_api_may_end_in_a_slash(self) -> None:
+        adapter = Twilio.open({**self.settings, "base_url": "https://api.dublin.ie1.twilio.com/"}, self.context())
+        assert isinstance(adapter, Twilio)
+        url = str(adapter.compose(self.message()).url)
+        assert url == f"https://api.dublin.ie1.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+
     def test_no_callback_is_asked_for_where_twilio_could_not_reach_us(self) -> None:
         context = AdapterContext(channel="sms", kind="sms", webhook_url="http://127.0.0.1:8080/v1/receipts/sms")
         adapter = Twilio.open(self.settings, context)
