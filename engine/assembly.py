@@ -59,6 +59,7 @@ class Engine:
         self.dispatcher = Dispatcher(
             project=project,
             gate=Gate(project, project_key),
+            ledger=self.ledger,
             adapters=adapters,
             mailing=self.mailing,
             held_out=forced.holdout,

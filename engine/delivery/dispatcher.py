@@ -17,6 +17,8 @@ from datetime import timedelta
 from typing import assert_never
 
 from engine import ids
+from engine.consent.ledger import Ledger
+from engine.consent.model import SuppressionKind
 from engine.delivery.gate import Gate, Passage, Verdict
 from engine.delivery.mailing import Mailing
 from engine.delivery.message import Adapter, Message, SendResult
@@ -58,12 +60,14 @@ class Dispatcher:
         *,
         project: Project,
         gate: Gate,
+        ledger: Ledger,
         adapters: Mapping[str, Adapter],
         mailing: Mailing,
         held_out: frozenset[str] = frozenset(),
     ) -> None:
         self._project = project
         self._gate = gate
+        self._ledger = ledger
         self._adapters = adapters
         self._mailing = mailing
         #: Profiles that a scenario holds out, whatever the hash says.
@@ -190,24 +194,45 @@ class Dispatcher:
     # ── record ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def record(self, passage: Passage, claim: Claim, answer: SendResult | ChannelError) -> Result | Claim:
         """Writes what came of the attempt. An outage leads to the backup within the same dispatch, decided anew."""
-        delivery = replace(claim.delivery, attempts=claim.delivery.attempts + 1)
         deliveries = passage.unit.deliveries
+        # Read again: a receipt may have come before the provider's own answer.
+        known = deliveries.find(claim.delivery.delivery_id) or claim.delivery
+        delivery = replace(known, attempts=known.attempts + 1)
+        if isinstance(answer, SendResult) or delivery.status in TAKEN:
+            status = delivery.status if delivery.status in TAKEN else "sent"
+            number = answer.provider_message_id if isinstance(answer, SendResult) else delivery.provider_message_id
+            deliveries.save(replace(delivery, status=status, sent_at=passage.now, provider_message_id=number))
+            deliveries.decide(replace(claim.decision, outcome="sent"))
+            return Sent(outcome="sent")
         match answer:
-            case SendResult():
-                sent_at, number = passage.now, answer.provider_message_id
-                deliveries.save(replace(delivery, status="sent", sent_at=sent_at, provider_message_id=number))
-                deliveries.decide(replace(claim.decision, outcome="sent"))
-                return Sent(outcome="sent")
             case DoubtfulChannelError() if delivery.is_marketing:
                 return _doubt(passage.unit, delivery, claim.decision)
             case TransientChannelError() | DoubtfulChannelError() | ChannelConfigError():
                 return self._try_again(passage, claim, delivery, answer)
             case PermanentChannelError():
-                if answer.reason == "invalid_address":
-                    self._mailing.suppress_dead_address(passage.unit, delivery, passage.now)
+                self._heed(passage, delivery, answer.reason)
                 return _fail(passage.unit, delivery, claim.decision, answer.reason)
             case _:
                 return _fail(passage.unit, delivery, claim.decision, type(answer).__name__)
+
+    def _heed(self, passage: Passage, delivery: Delivery, reason: str) -> None:
+        """A refusal that says something of the address, or of the person, holds for what comes after it."""
+        channel = self._project.channels[delivery.channel]
+        source = f"delivery:{delivery.delivery_id}"
+        match reason:
+            case "invalid_address":
+                kind: SuppressionKind = "hard_bounce"
+            case "opted_out":
+                self._ledger.withdraw(
+                    passage.unit, profile=passage.profile, channel=channel.name, occurred_at=passage.now,
+                    now=passage.now, actor="provider", source=source,
+                )  # fmt: skip
+                kind = "sms_stop" if channel.kind == "sms" else "complaint"
+            case _:
+                return
+        self._ledger.suppress(
+            passage.unit, channel=channel.name, address=delivery.to, kind=kind, source=source, now=passage.now
+        )
 
     def _try_again(self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError) -> Result | Claim:
         code = type(error).__name__

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from engine import ids
 from engine.consent.addresses import address_hash
-from engine.consent.model import Suppression
 from engine.delivery.gate import Passage
 from engine.delivery.message import Message
 from engine.delivery.model import Delivery
@@ -59,21 +57,6 @@ class Mailing:
             is_test=delivery.is_test,
         )
         return message, rendered
-
-    def suppress_dead_address(self, unit: Unit, delivery: Delivery, now: datetime) -> None:
-        """A provider refused the address for good: nothing goes there again."""
-        channel = self._project.channels[delivery.channel]
-        hashed = address_hash(self._key, channel.kind, delivery.to)
-        unit.consents.suppress(
-            Suppression(
-                suppression_id=ids.derived_id("s", channel.kind, hashed, "hard_bounce"),
-                channel_kind=channel.kind,
-                address_hash=hashed,
-                kind="hard_bounce",
-                source=f"delivery:{delivery.delivery_id}",
-                created_at=now,
-            )
-        )
 
     def _link(
         self, unit: Unit, kind: links.LinkKind, delivery: Delivery, channel: Channel, topic: Topic, now: datetime
