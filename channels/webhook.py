@@ -23,7 +23,7 @@ from engine.errors import ReceiptRefused
 
 class WebhookSettings(HttpSettings):
     #: Where messages go. Whoever knows it can often post there, so it is not shown.
-    base_url: str = Field(alias="url", repr=False)  # type: ignore[assignment]  # here it has no default
+    base_url: str = Field(alias="url", repr=False)
     #: Signs our requests, and proves reports; without it both go, and the latter are refused.
     secret: Secret | None = None
     #: True where the system takes a message once, however often its `webhook-id` comes.

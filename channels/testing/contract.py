@@ -174,6 +174,7 @@ class ProviderContract(AdapterContract):
                 except ChannelError as error:
                     told += traceback.format_exception(error)
                     told += traceback.format_exception(error.__context__) if error.__context__ else []
+        # `mail.log` is the scripted SMTP server's own.
         ours = [record.getMessage() for record in caplog.records if not record.name.startswith("mail.log")]
         seen = "\n".join(told + ours)
         assert not [value for value in (*self.secrets(), message.to, message.text) if value in seen]
