@@ -1,0 +1,213 @@
+"""`sojourn why`, `deliveries`, `enrollments`, `consent`, `suppressions`, `profile`, `keys`, against a real store."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from engine.plan.effects import Perform
+from engine.web.access import key_hash
+from workers.bootstrap import Installation, open_project
+from workers.cli.main import run
+from workers.settings import Settings
+
+FILES = {
+    "sojourn.yml": """
+project: shop
+timezone: Europe/Madrid
+locale: en
+database: sqlite:///.sojourn/sojourn.db
+channels:
+  email: {use: inbox, kind: email, from: "Shop <hello@shop.example>"}
+topics:
+  cart: {title: "Cart reminders", channels: [email]}
+""",
+    "journeys/cart.yml": """
+journey: cart
+topic: cart
+trigger: {event: Cart Updated}
+entry: {again: never}
+steps:
+  - {send: email, id: reminder, template: reminder}
+""",
+    "templates/email/reminder.html": """---
+subject: Your cart waits
+---
+<p>Hello! <a href="{{ links.unsubscribe }}">Unsubscribe</a></p>
+""",
+}
+
+Sojourn = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, content in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content.lstrip("\n"))
+    (tmp_path / ".sojourn").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def opened(folder: Path, *, is_migrating: bool = False) -> Installation:
+    return Installation(open_project(folder, {}), Settings(), is_migrating=is_migrating)
+
+
+@pytest.fixture
+def shop(folder: Path) -> Path:
+    """Ana has no consent: her cart led to a decision, and a second one to a refusal."""
+    now = datetime.now(UTC)
+    with opened(folder, is_migrating=True) as installation:
+        engine, store = installation.engine, installation.store
+        engine.operations.deploy(now)
+        with store.transaction() as unit:
+            ana = engine.intake.ensure(unit, "external", "ana", now)
+            engine.intake.set_attributes(unit, ana, {"email": "ana@example.com"}, now)
+        for number in range(2):
+            at = now + timedelta(seconds=number)
+            with store.transaction() as unit:
+                engine.intake.track(
+                    unit, user_id="ana", name="Cart Updated", properties={}, timestamp=at, message_id=f"m{number}",
+                    now=at,
+                )  # fmt: skip
+            engine.router.route_all(at)
+            with store.transaction() as unit:
+                live = unit.enrollments.active(ana.profile_id)
+            for enrollment in live:
+                step = Perform(step_id="reminder", visit=1, attempt=1, reached_at=at)
+                engine.performer.perform(enrollment.enrollment_id, step, at)
+                engine.performer.finish(enrollment.enrollment_id, "completed", at)
+    return folder
+
+
+@pytest.fixture
+def sojourn(shop: Path, capsys: pytest.CaptureFixture[str]) -> Sojourn:
+    """Runs a command line: exit code, standard output, standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run(arguments)
+        written = capsys.readouterr()
+        return code, written.out, written.err
+
+    return call
+
+
+# ── why ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_why_tells_of_the_message_not_sent_and_the_entry_refused(sojourn: Sojourn) -> None:
+    code, out, _ = sojourn("why", "ana", "cart")
+    assert code == 0
+    assert "not sent: no valid consent for this topic and channel" in out
+    assert "consent_reason no_grant" in out
+    assert "not enrolled: the re-entry rule does not let this person in yet" in out
+
+
+def test_why_takes_an_email_and_answers_programs(sojourn: Sojourn) -> None:
+    code, out, _ = sojourn("why", "ana@example.com", "--format", "json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["profile"]["external_id"] == "ana"
+    assert {"no_consent", "again", "entered"} <= {line["code"] for line in document["lines"]}
+
+
+def test_why_of_somebody_unknown_is_unusable_and_of_an_untouched_journey_is_a_no(sojourn: Sojourn) -> None:
+    code, out, err = sojourn("why", "nobody")
+    assert (code, out) == (2, "")
+    assert "no profile has this id" in err
+    assert sojourn("why", "ana", "nowhere")[0] == 1
+
+
+def test_enrollments_and_deliveries_are_listed(sojourn: Sojourn) -> None:
+    code, out, _ = sojourn("enrollments", "--profile", "ana", "--format", "json")
+    assert code == 0
+    assert [(row["journey"], row["reason"]) for row in json.loads(out)["enrollments"]] == [("cart", "completed")]
+    assert "cart" in sojourn("enrollments")[1]
+    assert sojourn("deliveries", "--profile", "ana") == (0, "No delivery.\n", "")
+
+
+# ── consent ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_grant_a_withdrawal_and_the_log_of_both(sojourn: Sojourn) -> None:
+    granted = sojourn(
+        "consent", "grant", "ana", "--channel", "email", "--topic", "cart", "--source", "form:checkout", "--wording",
+        "v1", "--evidence", "form", "--evidence", "page=/checkout",
+    )  # fmt: skip
+    assert granted[0] == 0
+    withdrawn = sojourn("consent", "withdraw", "ana", "--channel", "email", "--source", "phone-call")
+    assert withdrawn[0] == 0
+    rows = json.loads(sojourn("consent", "log", "ana", "--format", "json")[1])["consents"]
+    assert [(row["action"], row["actor"], row["channel"], row["topic"], row["evidence"]) for row in rows] == [
+        ("grant", "agent", "email", "cart", {"form": True, "page": "/checkout"}),
+        ("withdraw", "agent", "email", None, {}),
+    ]
+    assert [row["consent_id"] for row in rows] == [granted[1].strip(), withdrawn[1].strip()]
+    assert "form:checkout" in sojourn("consent", "log")[1]
+
+
+def test_an_agent_cannot_lift_a_withdrawal(sojourn: Sojourn) -> None:
+    sojourn("consent", "withdraw", "ana", "--source", "phone-call")
+    code, _, err = sojourn(
+        "consent", "grant", "ana", "--channel", "email", "--topic", "cart", "--source", "phone", "--wording", "v1"
+    )
+    assert code == 1
+    assert "only the person" in err
+
+
+@pytest.mark.parametrize("at", ["noon", "2026-03-02T10:00:00"])
+def test_a_time_without_an_offset_is_unusable(sojourn: Sojourn, at: str) -> None:
+    code, _, err = sojourn("consent", "withdraw", "ana", "--source", "phone-call", "--at", at)
+    assert code == 2
+    assert "--at must be a time with an offset" in err
+
+
+def test_the_ledger_is_exported_for_programs_and_for_spreadsheets(sojourn: Sojourn, shop: Path) -> None:
+    sojourn("consent", "withdraw", "ana", "--source", "=HYPERLINK(1)")
+    lines = sojourn("consent", "export")[1].splitlines()
+    assert [json.loads(line)["source"] for line in lines] == ["=HYPERLINK(1)"]
+    assert sojourn("consent", "export", "--format", "csv", "--output", "ledger.csv")[0] == 0
+    (row,) = csv.DictReader(io.StringIO((shop / "ledger.csv").read_bytes().decode(), newline=""))
+    assert (row["action"], row["source"]) == ("withdraw", "'=HYPERLINK(1)")
+
+
+# ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_person_is_exported_and_erased_and_their_address_stays_blocked(sojourn: Sojourn) -> None:
+    exported = json.loads(sojourn("profile", "export", "ana")[1])
+    assert exported["profile"]["email"] == "ana@example.com"
+    assert sojourn("suppressions")[1] == "No address is blocked.\n"
+    assert sojourn("profile", "erase", "ana", "--yes")[0] == 0
+    assert json.loads(sojourn("profile", "export", "ana")[1])["profile"]["email"] is None
+    blocked = json.loads(sojourn("suppressions", "--format", "json")[1])["suppressions"]
+    assert [(row["channel_kind"], row["kind"]) for row in blocked] == [("email", "erased")]
+    assert "ana" not in str(blocked)
+    assert sojourn("why", "ana")[0] == 0
+
+
+# ── keys ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_key_is_shown_once_and_kept_by_its_hash(sojourn: Sojourn, shop: Path) -> None:
+    code, out, _ = sojourn("keys", "create", "web", "--scope", "ingest", "--scope", "ops")
+    key = out.strip()
+    assert code == 0
+    assert key.startswith("sj_")
+    with opened(shop) as installation, installation.store.transaction() as unit:
+        known = unit.access.find_key(key_hash(key))
+    assert known is not None
+    assert known.scopes == ("ingest", "ops")
+    assert key not in sojourn("keys", "list")[1]
+    assert sojourn("keys", "create", "web", "--scope", "ingest")[0] == 1
+    assert sojourn("keys", "revoke", "web")[0] == 0
+    (row,) = json.loads(sojourn("keys", "list", "--format", "json")[1])["keys"]
+    assert row["revoked_at"] is not None
+    assert sojourn("keys", "revoke", "web")[0] == 2
+
+
+def test_a_scope_that_is_none_is_refused(sojourn: Sojourn) -> None:
+    code, _, err = sojourn("keys", "create", "web", "--scope", "root")
+    assert code == 2
+    assert "allowed are ingest author ops compliance" in err
