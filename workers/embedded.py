@@ -81,7 +81,7 @@ class DevServer:
 
     def __init__(self, folder: Path, *, port: int, ui_port: int | None = None, extra: Sequence[str] = ()) -> None:
         self.address = f"{LOOPBACK}:{port}"
-        self._port = port
+        self._folder = folder
         self._log = folder / "temporal.log"
         self._pid_file = folder / "temporal.pid"
         self._database = folder.resolve() / "temporal.db"
@@ -107,7 +107,7 @@ class DevServer:
 
     def start(self) -> None:
         """Returns when it answers. Raises Conflict where it does not within 30 seconds."""
-        self._end_orphan()
+        end_orphan(self._folder)
         self._spawn()
         self._await_answer()
         self._watch.start()
@@ -115,11 +115,16 @@ class DevServer:
     def stop(self) -> None:
         """Ends the child process; returns when it is gone."""
         self._is_stopping.set()
-        if self._process is not None:
-            _end(self._process.pid, self._process.poll)
+        self._end_process()
         if self._watch.is_alive():
             self._watch.join()
+        # Healed in the very moment between?
+        self._end_process()
         self._pid_file.unlink(missing_ok=True)
+
+    def _end_process(self) -> None:
+        if self._process is not None:
+            _end(self._process.pid, self._process.poll)
 
     def _spawn(self) -> None:
         with self._log.open("ab") as log:
@@ -140,7 +145,7 @@ class DevServer:
             if self._process.poll() is not None:
                 raise Conflict(f"the embedded Temporal server ended at once; {self._log} says why")
             if time.monotonic() > deadline:
-                _end(self._process.pid, self._process.poll)
+                self._end_process()
                 raise Conflict(f"the embedded Temporal server does not answer; {self._log} may say why")
             time.sleep(0.05)
 
@@ -160,16 +165,18 @@ class DevServer:
                 return
             self._spawn()
 
-    def _end_orphan(self) -> None:
-        """Ends the server that a killed `sojourn up` left behind: two on one database would ruin it."""
-        try:
-            pid = int(self._pid_file.read_text())
-        except (FileNotFoundError, ValueError):
-            return
-        # The number may be another program's by now: only one that serves this very database is ours.
-        if str(self._database) in _command_of(pid):
-            logger.warning("ending the Temporal server (process %d) that an earlier run left behind", pid)
-            _end(pid, lambda: None if str(self._database) in _command_of(pid) else 0)
+
+def end_orphan(folder: Path) -> None:
+    """Ends the server that a killed `sojourn up` left behind: it holds the ports, and two on one database ruin it."""
+    try:
+        pid = int((folder / "temporal.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return
+    # The number may be another program's by now: only one that serves this very database is ours.
+    database = str(folder.resolve() / "temporal.db")
+    if database in _command_of(pid):
+        logger.warning("ending the Temporal server (process %d) that an earlier run left behind", pid)
+        _end(pid, lambda: None if database in _command_of(pid) else 0)
 
 
 def _end(pid: int, poll: Callable[[], int | None]) -> None:

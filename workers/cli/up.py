@@ -27,12 +27,14 @@ def up(
 ) -> None:
     """Runs everything on this machine: Temporal, store, API, dashboard, workers, a local inbox. Ctrl-C drains."""
     # A second of imports that no other verb needs.
+    from workers.embedded import end_orphan
     from workers.everything import Everything, Ports
     from workers.process import StopSignal, configure_logging, folder_lock
 
     configure_logging()
     stop = StopSignal()
     with folder_lock(project) as folder:
+        end_orphan(folder)
         ports = Ports.choose(api=port, temporal=temporal_port, temporal_ui=temporal_ui_port, smtp=smtp_port)
         for line in ports.moved:
             typer.echo(line)
