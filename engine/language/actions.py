@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Any, TypedDict
+from urllib.parse import urlsplit
 
-from engine.language.fields import Fields, as_text
+from engine.language.fields import Fields, as_text, as_zone
 from engine.language.mentions import Mentions
-from engine.language.source import MapNode
+from engine.language.source import MapNode, ScalarNode
 from engine.plan.model import Call, Emit, ExitStep, Set, Start, Step
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -33,9 +34,14 @@ class ActionReader:
 
     def set(self, fields: Fields, common: Common) -> Step | None:
         mapping = fields.mapping("set")
-        if mapping is not None and not mapping.pairs:
+        if mapping is None:
+            return None
+        if not mapping.pairs:
             self._problems.error("SJ203", mapping, "`set` names no attribute", "such as `{tier: gold}`")
-        return None if mapping is None else Set(values=self._mentions.values(mapping), **common)
+        zone = mapping.get("timezone")
+        if isinstance(zone, ScalarNode) and isinstance(zone.value, str) and not zone.value.startswith("="):
+            as_zone(zone, self._problems, "`timezone`")
+        return Set(values=self._mentions.values(mapping), **common)
 
     def emit(self, fields: Fields, common: Common) -> Step | None:
         event = self._mentions.name("event", fields.get("emit"), "`emit`")
@@ -52,16 +58,13 @@ class ActionReader:
         if mapping is None:
             return None
         inner = Fields(mapping, self._problems, "`call`", ("url", "method", "json", "headers", "timeout", "save"))
-        url = inner.text("url") if inner.need("url") else None
-        if url is not None and not url.startswith(("http://", "https://", "=")):
-            hint = "begin with `https://`, or with `=` for an expression"
-            self._problems.error("SJ203", inner.node.pairs["url"].value, "`url` is no web address", hint)
+        url = self._url(inner) if inner.need("url") else None
         for node in (inner.get("url"), inner.get("json"), inner.get("headers")):
             if node is not None:
                 self._mentions.values(node)
-        headers = inner.mapping("headers")
+        headers = self._texts(inner.mapping("headers"), "the header")
         method = inner.word("method", _METHODS)
-        save = inner.mapping("save")
+        save = self._texts(inner.mapping("save"), "the path of")
         timeout = self._timeout(inner)
         if url is None:
             return None
@@ -69,11 +72,29 @@ class ActionReader:
             url=url,
             method=method or ("POST" if "json" in inner else "GET"),
             json=inner.plain("json"),
-            headers=self._texts(headers, "the header"),
+            headers=headers,
             timeout_seconds=timeout,
-            save=self._texts(save, "the path of"),
+            save=save,
             **common,
         )
+
+    def _url(self, fields: Fields) -> str | None:
+        url = fields.text("url")
+        if url is None or url.startswith("="):
+            return url
+        try:
+            parts = urlsplit(url)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            is_address = False
+        place = fields.node.pairs["url"].value
+        if not is_address:
+            hint = "begin with `https://` and a host, or with `=` for an expression"
+            self._problems.error("SJ203", place, "`url` is no web address", hint)
+            return None
+        if parts.username is not None or parts.password is not None:
+            self._problems.error("SJ203", place, "`url` holds credentials", "put them into a header")
+        return url
 
     def _timeout(self, fields: Fields) -> int:
         timeout = fields.duration("timeout")

@@ -78,6 +78,7 @@ CODES: Mapping[str, str] = {
     "SJ703": "a channel of unknown kind",
     "SJ704": "a backup that cannot take over",
     "SJ705": "a database that is not supported",
+    "SJ706": "a call to a private address",
     "SJ801": "a scenario without a name or a beginning",
     "SJ802": "something in a scenario that cannot be used",
 }
