@@ -15,10 +15,12 @@ import base64
 import json
 import logging
 import re
+import ssl
 from abc import abstractmethod
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -61,10 +63,17 @@ class HttpSettings(AdapterSettings):
 H = TypeVar("H", bound=HttpSettings)
 
 
+@cache
+def _tls() -> ssl.SSLContext:
+    """The certificates that we trust; reading them takes 20 ms, so all clients share them."""
+    return httpx.create_ssl_context()
+
+
 def open_client(*, read_seconds: float = READ_SECONDS) -> httpx.Client:
     """A client for one provider account; threads share it and its connections."""
     # Redirects are not followed: our credentials would go along to wherever they point.
     return httpx.Client(
+        verify=_tls(),
         timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
         limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
         headers={"User-Agent": "sojourn"},
