@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.plan.model import Plan
+from engine.plan.notices import ANSWERING, CONFIRMING
 
 ChannelKind = Literal["email", "sms", "chat"]
 TopicKind = Literal["marketing", "transactional", "internal"]
@@ -45,6 +46,13 @@ class Topic:
     channels: tuple[str, ...] = ()
     #: Channels on which a grant counts only once confirmed.
     double_opt_in: tuple[str, ...] = ()
+
+
+#: Topics of our own notices: nobody says yes or no to an answer that they asked for.
+_OWN_TOPICS = {
+    CONFIRMING: Topic(name=CONFIRMING, title="Confirmations", kind="transactional", basis="contract"),
+    ANSWERING: Topic(name=ANSWERING, title="Answers", kind="transactional", basis="contract"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,3 +102,7 @@ class Project:
     plans: Mapping[str, Plan] = field(default_factory=dict)
     #: Hosts that `call` may reach although they are private.
     allowed_hosts: tuple[str, ...] = ()
+
+    def topic(self, name: str) -> Topic:
+        """The topic of a send: authored, or one of our own notices'."""
+        return _OWN_TOPICS.get(name) or self.topics[name]

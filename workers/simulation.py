@@ -216,7 +216,7 @@ class TemporalDriver:
             # Timers are scheduled relative to the server's present: the scenario begins a little ahead of it.
             origin = self._loop.run(environment.get_current_time()) + 2 * _BEFORE * SKIPPING_RATE
             clock = Clock(origin_server=origin, origin_engine=scenario.start, rate=SKIPPING_RATE)
-            for plan in world.project.plans.values():
+            for plan in world.engine.plans.everything:
                 PLANS.put(world.engine.plans.digest(plan.journey), plan)
             gateway = Gateway(
                 environment.client,

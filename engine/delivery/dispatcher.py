@@ -133,7 +133,7 @@ class Dispatcher:
         return verdict.until is not None and passage.step.otherwise[str(verdict.outcome)].action == "wait"
 
     def _claim(self, passage: Passage, verdict: Verdict, known: Delivery | None, via: str | None) -> Result | Claim:
-        channel, topic = verdict.channel, self._project.topics[passage.step.topic]
+        channel, topic = verdict.channel, self._project.topic(passage.step.topic)
         assert verdict.address is not None, "the gate lets nothing go that has no address"
         delivery = Delivery(
             delivery_id=passage.delivery_id,

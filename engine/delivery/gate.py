@@ -20,6 +20,7 @@ from engine.enrollment.model import Enrollment
 from engine.expressions.evaluate import resolve
 from engine.plan.effects import Perform
 from engine.plan.model import Outcome, Plan, Send
+from engine.plan.notices import ANSWERING
 from engine.policy.caps import decide_cap
 from engine.policy.moments import earliest_allowed
 from engine.policy.quiet import quiet_until
@@ -77,7 +78,7 @@ class Gate:
     def pass_through(self, passage: Passage, channel: Channel) -> Verdict:
         """Whether the message may go on this channel now."""
         project, now = self._project, passage.now
-        topic = project.topics[passage.step.topic]
+        topic = project.topic(passage.step.topic)
         address = self._address(passage, channel)
         inputs: dict[str, Any] = {
             "topic": topic.name,
@@ -120,12 +121,16 @@ class Gate:
     ) -> Outcome | None:
         hashed = address_hash(self._key, channel.kind, address)
         consents = passage.unit.consents
+        suppressions = consents.suppressions(channel.kind, hashed)
+        if topic.name == ANSWERING:
+            # The answer to STOP goes to the number that STOP has just blocked, and to no other block's.
+            suppressions = [each for each in suppressions if each.kind != "sms_stop"]
         permission = decide_permission(
             topic,
             channel.name,
             hashed,
             consents.of(passage.profile.profile_id),
-            consents.suppressions(channel.kind, hashed),
+            suppressions,
             passage.now,
         )
         inputs["consent"] = permission.consent.consent_id

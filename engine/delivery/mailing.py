@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from engine.consent.addresses import address_hash
 from engine.delivery.gate import Passage
 from engine.delivery.message import Message
 from engine.delivery.model import Delivery
 from engine.expressions.evaluate import resolve
+from engine.plan.notices import CONFIRMING
 from engine.project import Channel, Project, Topic
 from engine.rendering import links
 from engine.rendering.renderer import Rendered, Renderer
 from engine.store import LinkRecord, Unit
+
+#: How long the link of a confirmation serves.
+_CONFIRM_WITHIN = timedelta(hours=72)
 
 
 class Mailing:
@@ -27,15 +31,22 @@ class Mailing:
     def compose(self, passage: Passage, delivery: Delivery, channel: Channel, topic: Topic) -> tuple[Message, Rendered]:
         """The rendered message, its links stored. Raises RenderError."""
         unit, facts, step, now = passage.unit, passage.facts, passage.step, passage.now
-        unsubscribe = self._link(unit, "unsubscribe", delivery, channel, topic, now)
-        preferences = self._link(unit, "preferences", delivery, channel, topic, now)
+        unsubscribe = self._link(unit, "unsubscribe", delivery, channel, topic.name, now)
+        found = {
+            "unsubscribe": unsubscribe,
+            "preferences": self._link(unit, "preferences", delivery, channel, topic.name, now),
+        }
+        if topic.name == CONFIRMING:
+            # It confirms the topic that was asked for, not the notice's own.
+            asked = str(facts.trigger.get("topic"))
+            found["confirm"] = self._link(unit, "confirm", delivery, channel, asked, now, now + _CONFIRM_WITHIN)
         scope = {
             "profile": facts.profile,
             "trigger": facts.trigger,
             "event": facts.trigger,
             "steps": facts.steps,
             **resolve(step.values, facts),
-            "links": {"unsubscribe": unsubscribe, "preferences": preferences},
+            "links": found,
             "project": {"name": self._project.name, "timezone": self._project.timezone, "locale": self._project.locale},
         }
         rendered = self._renderer.render(channel, step.template, passage.profile.locale or self._project.locale, scope)
@@ -59,7 +70,14 @@ class Mailing:
         return message, rendered
 
     def _link(
-        self, unit: Unit, kind: links.LinkKind, delivery: Delivery, channel: Channel, topic: Topic, now: datetime
+        self,
+        unit: Unit,
+        kind: links.LinkKind,
+        delivery: Delivery,
+        channel: Channel,
+        topic: str,
+        now: datetime,
+        expires_at: datetime | None = None,
     ) -> str:
         token = links.token(self._key, kind, delivery.delivery_id)
         unit.access.add_link(
@@ -69,11 +87,11 @@ class Mailing:
                 profile_id=delivery.profile_id,
                 delivery_id=delivery.delivery_id,
                 channel=channel.name,
-                topic=topic.name,
+                topic=topic,
                 address_hash=address_hash(self._key, channel.kind, delivery.to),
                 url=None,
                 created_at=now,
-                expires_at=None,
+                expires_at=expires_at,
             )
         )
         return links.link_url(self._public_url, kind, token)

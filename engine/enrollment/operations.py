@@ -38,9 +38,10 @@ class Operations:
         """Makes the project's plans the versions on which people enter; those inside stay on theirs. Idempotent."""
         deployed = []
         with self._store.transaction() as unit:
+            for plan in self._planbook.everything:
+                unit.journeys.save_plan(self._planbook.digest(plan.journey), plan.journey, plan_to_json(plan))
             for plan in self._planbook.current.values():
                 digest = self._planbook.digest(plan.journey)
-                unit.journeys.save_plan(digest, plan.journey, plan_to_json(plan))
                 known = unit.journeys.find(plan.journey)
                 if known is None:
                     unit.journeys.save(

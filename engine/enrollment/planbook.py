@@ -8,6 +8,7 @@ from functools import cached_property
 from engine.plan.digest import digest as digest_of
 from engine.plan.digest import plan_from_json
 from engine.plan.model import EventTrigger, JourneyTrigger, Plan, ScheduleTrigger, SegmentExit, SegmentTrigger
+from engine.plan.notices import Notice, notice_name, notice_plans
 from engine.project import Project
 from engine.store import Unit
 
@@ -19,7 +20,9 @@ class Planbook:
         self.project = project
         self._by_digest: dict[str, Plan] = {}
         self._digests: dict[str, str] = {}
-        for plan in project.plans.values():
+        #: Our own notices' plans, by name.
+        self._notices = {plan.journey: plan for plan in notice_plans(project.channels)}
+        for plan in self.everything:
             version = digest_of(plan)
             self._by_digest[version] = plan
             self._digests[plan.journey] = version
@@ -29,8 +32,17 @@ class Planbook:
         """The project's plans, by journey."""
         return self.project.plans
 
+    @property
+    def everything(self) -> tuple[Plan, ...]:
+        """The project's plans and our own notices'."""
+        return (*self.project.plans.values(), *self._notices.values())
+
+    def notice(self, notice: Notice, channel: str) -> Plan:
+        """The plan of a notice on a channel."""
+        return self._notices[notice_name(notice, channel)]
+
     def digest(self, journey: str) -> str:
-        """The version of the project's plan of a journey."""
+        """The version of the project's plan of a journey, or of a notice's."""
         return self._digests[journey]
 
     def plan(self, unit: Unit, digest: str) -> Plan:

@@ -9,6 +9,7 @@ The order within one event: it converts, it ends, it is awaited, it changes memb
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -23,8 +24,12 @@ from engine.events.model import Membership, Occurrence
 from engine.expressions.evaluate import is_true
 from engine.plan.effects import Arrived, Reconsider
 from engine.plan.model import EventTrigger, JourneyTrigger, Plan, SegmentExit, SegmentTrigger, WaitFor
+from engine.plan.notices import Notice
 from engine.profiles.model import Event, Profile
 from engine.store import Store, Unit
+
+#: Meanings of a reply that get an answer.
+_ANSWERED: Mapping[object, Notice] = {"help": "help", "stop": "stopped"}
 
 
 class Router:
@@ -80,6 +85,8 @@ class Router:
             case "changed":
                 self._changed(unit, profile, occurrence, now)
             case "consented":
+                if occurrence.detail.get("is_pending"):
+                    self._ask_to_confirm(unit, profile, occurrence, now)
                 self.refresh_memberships(unit, profile, occurrence.at, now)
             case "ended":
                 self._ended(unit, profile, occurrence, now)
@@ -89,6 +96,7 @@ class Router:
     # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def _event(self, unit: Unit, profile: Profile, event: Event, now: datetime) -> None:
         self._convert(unit, profile, event, now)
+        self._answer(unit, profile, event, now)
         for enrollment in unit.enrollments.active(profile.profile_id):
             plan = self._planbook.plan(unit, enrollment.digest)
             reason = self._exits.by_event(unit, plan, enrollment, profile, event, now)
@@ -107,6 +115,22 @@ class Router:
                 for trigger in plan.triggers
             ):
                 self._entries.enter(unit, plan, profile, Occasion.of_event(event), now)
+
+    def _answer(self, unit: Unit, profile: Profile, event: Event, now: datetime) -> None:
+        """HELP and STOP are answered once, on the number to which they came."""
+        channel = self._facts.project.channels.get(str(event.properties.get("channel")))
+        meaning = event.properties.get("meaning")
+        if event.source != "receipt" or channel is None or channel.kind != "sms" or meaning not in _ANSWERED:
+            return
+        plan = self._planbook.notice(_ANSWERED[meaning], channel.name)
+        self._entries.enter(unit, plan, profile, Occasion.of_event(event), now)
+
+    def _ask_to_confirm(self, unit: Unit, profile: Profile, occurrence: Occurrence, now: datetime) -> None:
+        """A grant under double opt-in is pending: exactly one message asks for the confirmation."""
+        channel, topic = str(occurrence.detail["channel"]), str(occurrence.detail["topic"])
+        values = {"channel": channel, "topic": topic, "topic_title": self._facts.project.topics[topic].title}
+        plan = self._planbook.notice("confirm", channel)
+        self._entries.enter(unit, plan, profile, Occasion(at=occurrence.at, values=values), now)
 
     def _convert(self, unit: Unit, profile: Profile, event: Event, now: datetime) -> None:
         """Marks, in each journey with this goal, the newest enrollment that the event fits."""

@@ -17,6 +17,8 @@ from engine.rendering.front_matter import FrontMatter, TemplateProblem, split_fr
 MAX_BYTES = 256 * 1024
 #: Where includes are looked up, in this order; the second is `templates/` itself.
 PARTIAL_FOLDERS = ("shared/", "")
+#: Templates of our own notices (`system/confirm` …); a project's of the same name takes their place.
+_OWN = Path(__file__).parent / "defaults"
 #: The partial that the fragment of every email is set into, where the project has it.
 LAYOUT = "layout.html"
 
@@ -48,7 +50,8 @@ class Library:
 
     def __init__(self, root: Path) -> None:
         """Reads `templates/` under the project's root; a project without the folder has no templates."""
-        self._files = {file.path: file for file in _read(root / "templates")}
+        own = {file.path: file for file in _read(_OWN)}
+        self._files = {**own, **{file.path: file for file in _read(root / "templates")}}
         self._locales = frozenset(file.locale for file in self._files.values() if file.locale)
 
     def locales(self, *wished: str) -> tuple[str, ...]:

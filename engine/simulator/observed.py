@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.delivery.model import TAKEN
+from engine.plan.notices import is_notice
 from engine.simulator.world import World
 from engine.store import Unit
 
@@ -53,8 +54,8 @@ def observe(world: World, ended_at: datetime) -> Observed:
         ]
         return Observed(
             ended_at=ended_at,
-            messages=tuple(row for row in messages if row["journey"]),
-            system_messages=tuple(row for row in messages if not row["journey"]),
+            messages=tuple(row for row in messages if not is_notice(str(row["journey"]))),
+            system_messages=tuple(row for row in messages if is_notice(str(row["journey"]))),
             decisions=tuple(
                 {
                     "at": decision.decided_at,
@@ -80,6 +81,7 @@ def observe(world: World, ended_at: datetime) -> Observed:
                     "converted": enrollment.converted_at is not None,
                 }
                 for enrollment in reversed(unit.enrollments.of())
+                if not is_notice(enrollment.journey)
             ),
             entries_refused=tuple(
                 {
@@ -90,6 +92,7 @@ def observe(world: World, ended_at: datetime) -> Observed:
                     "reason": refusal.reason,
                 }
                 for refusal in unit.enrollments.refusals()
+                if not is_notice(refusal.journey)
             ),
             emitted=tuple(
                 sorted(

@@ -17,9 +17,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from engine.delivery.model import Decision, Delivery
+from engine.enrollment.model import Enrollment
 from engine.errors import NotFound
 from engine.insight import activity, people, why
 from engine.insight.words import OUTCOMES, STATUSES
+from engine.store import Unit
 from engine.web.access import Keys, key_hash
 from engine.web.bodies import CALL_BYTES, read_raw
 from engine.web.pages import PAGE_POLICY, Markup, html, join, page, table
@@ -165,6 +167,7 @@ class Dashboard:
             deliveries = unit.deliveries.of(limit=10)
             decisions = unit.deliveries.decisions(limit=10)
             waiting = unit.queue.count_occurrences()
+            names = _names(unit, deliveries, decisions)
         titles = {plan.journey: plan.title for plan in self._engine.plans.current.values()}
         cards = [
             ("people in journeys", sum(standing.active for standing in standings)),
@@ -197,8 +200,8 @@ class Dashboard:
                     ),
                     empty="No journey is deployed yet.",
                 ),
-                deliveries=_deliveries_table(deliveries),
-                decisions=_decisions_table(decisions),
+                deliveries=_deliveries_table(deliveries, names),
+                decisions=_decisions_table(decisions, names),
             ),
         )
 
@@ -207,6 +210,7 @@ class Dashboard:
         with self._engine.store.transaction() as unit:
             deliveries = unit.deliveries.of(status=status, limit=_SHOWN)
             decisions = unit.deliveries.decisions(limit=_SHOWN)
+            names = _names(unit, deliveries, decisions)
         filters = join(
             (_link(f"/deliveries?status={name}", name.replace("_", " ")) for name in STATUSES), between=" · "
         )
@@ -217,8 +221,8 @@ class Dashboard:
                 '<p class="soft">{all} · {filters}</p>{deliveries}<h2>Decisions</h2>{decisions}',
                 all=_link("/deliveries", "all"),
                 filters=filters,
-                deliveries=_deliveries_table(deliveries),
-                decisions=_decisions_table(decisions),
+                deliveries=_deliveries_table(deliveries, names),
+                decisions=_decisions_table(decisions, names),
             ),
         )
 
@@ -228,6 +232,7 @@ class Dashboard:
             record = unit.journeys.find(journey)
             enrollments = unit.enrollments.of(journey=journey, limit=_SHOWN)
             decisions = unit.deliveries.decisions(journey=journey, limit=_SHOWN)
+            names = _names(unit, enrollments, decisions)
         if record is None:
             return self._page(request, "Not found", html("<p>No such journey is deployed.</p>"), status=404)
         return self._page(
@@ -239,11 +244,11 @@ class Dashboard:
                 state=_tag(record.state),
                 version=record.digest,
                 enrollments=table(
-                    ("Entered", "Profile", "Key", "State", "Stands at", "Until"),
+                    ("Entered (UTC)", "Profile", "Key", "State", "Stands at", "Until"),
                     (
                         (
                             _time(one.entered_at),
-                            _person_link(one.profile_id, one.journey),
+                            _person_link(one.profile_id, one.journey, names),
                             one.key,
                             _tag(one.reason or one.state),
                             one.step_id,
@@ -253,7 +258,7 @@ class Dashboard:
                     ),
                     empty="Nobody has entered yet.",
                 ),
-                decisions=_decisions_table(decisions),
+                decisions=_decisions_table(decisions, names),
             ),
         )
 
@@ -289,7 +294,7 @@ class Dashboard:
             html(
                 '<p class="soft">Messages caught on this machine. Nothing left it.</p>{messages}',
                 messages=table(
-                    ("Received", "Kind", "To", "Message"),
+                    ("Received (UTC)", "Kind", "To", "Message"),
                     (
                         (
                             _time(message.received_at),
@@ -309,6 +314,14 @@ class Dashboard:
         if message is None:
             return self._page(request, "Not found", html("<p>No such message in the inbox.</p>"), status=404)
         rows = [("From", message.from_), ("To", message.to), *sorted(message.headers.items())]
+        with self._engine.store.transaction() as unit:
+            delivery = unit.deliveries.find(message.delivery_id) if message.delivery_id else None
+        reason = None
+        if delivery:
+            to = f"/people?name={quote(delivery.profile_id)}&journey={quote(delivery.journey)}"
+            reason = html(
+                "<p>{link}</p>", link=_link(to, f"Why was this sent? {delivery.journey} · {delivery.step_id}")
+            )
         frame = None
         if message.html is not None:
             frame = html(
@@ -320,7 +333,8 @@ class Dashboard:
             request,
             message.subject or message.kind,
             html(
-                "{frame}<h2>As text</h2><pre class='card'>{text}</pre><h2>Details</h2><dl>{rows}</dl>",
+                "{reason}{frame}<h2>As text</h2><pre class='card'>{text}</pre><h2>Details</h2><dl>{rows}</dl>",
+                reason=reason,
                 frame=frame,
                 text=message.text or "(none)",
                 rows=join(
@@ -416,7 +430,7 @@ def _story(told: why.Story) -> Markup:
                 journey=line.journey,
                 key=f" ({line.key})" if line.key else "",
                 step=f" · {line.step_id}" if line.step_id else "",
-                tag=_tag(line.code),
+                tag=None if line.kind == "trail" else _tag(line.code),
                 words=line.words,
                 inputs=html('<span class="inputs">{i}</span>', i=why.inputs_text(line.detail))
                 if line.kind == "decision"
@@ -427,13 +441,13 @@ def _story(told: why.Story) -> Markup:
     )
 
 
-def _deliveries_table(deliveries: Sequence[Delivery]) -> Markup:
+def _deliveries_table(deliveries: Sequence[Delivery], names: Mapping[str, str]) -> Markup:
     return table(
-        ("When", "Profile", "Journey", "Step", "Channel", "Status"),
+        ("When (UTC)", "Profile", "Journey", "Step", "Channel", "Status"),
         (
             (
                 _time(one.sent_at or one.claimed_at),
-                _person_link(one.profile_id, one.journey),
+                _person_link(one.profile_id, one.journey, names),
                 one.journey,
                 one.step_id,
                 one.channel if one.via == one.channel else f"{one.channel} via {one.via}",
@@ -445,17 +459,21 @@ def _deliveries_table(deliveries: Sequence[Delivery]) -> Markup:
     )
 
 
-def _decisions_table(decisions: Sequence[Decision]) -> Markup:
+def _decisions_table(decisions: Sequence[Decision], names: Mapping[str, str]) -> Markup:
     return table(
-        ("When", "Profile", "Journey", "Step", "Channel", "Decision"),
+        ("When (UTC)", "Profile", "Journey", "Step", "Channel", "Decision"),
         (
             (
                 _time(one.decided_at),
-                _person_link(one.profile_id, one.journey),
+                _person_link(one.profile_id, one.journey, names),
                 one.journey,
                 one.step_id,
                 one.channel,
-                html("{tag} {words}", tag=_tag(one.outcome), words=OUTCOMES[one.outcome]),
+                html(
+                    "{tag} {words}",
+                    tag=_tag(one.outcome),
+                    words=None if one.outcome == "sent" else OUTCOMES[one.outcome],
+                ),
             )
             for one in reversed(decisions)
         ),
@@ -482,5 +500,14 @@ def _link(to: str, words: str) -> Markup:
     return html('<a href="{to}">{words}</a>', to=to, words=words)
 
 
-def _person_link(profile_id: str, journey: str) -> Markup:
-    return _link(f"/people?name={quote(profile_id)}&journey={quote(journey)}", profile_id)
+def _person_link(profile_id: str, journey: str, names: Mapping[str, str]) -> Markup:
+    return _link(f"/people?name={quote(profile_id)}&journey={quote(journey)}", names[profile_id])
+
+
+def _names(unit: Unit, *records: Sequence[Delivery | Decision | Enrollment]) -> dict[str, str]:
+    """What to call each person: the shop's id, which those who run it know, else ours."""
+    names = {}
+    for profile_id in {record.profile_id for group in records for record in group}:
+        profile = unit.profiles.find(profile_id)
+        names[profile_id] = (profile.external_id if profile else None) or profile_id
+    return names
