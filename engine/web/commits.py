@@ -6,6 +6,7 @@ commits it at once, and only then lets the answers go.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ from engine.events.intake import Intake
 from engine.store import Store
 from engine.web.segment import Call
 
+_LOG = logging.getLogger(__name__)
 _WAITING_AT_MOST = 2000
 _CALLS_AT_ONCE = 500
 
@@ -66,7 +68,9 @@ class Commits:
             request = self._waiting.get()
             together: list[_Request] = []
             while request is not None:
-                together.append(request)
+                # Whoever hung up meanwhile is not waiting for an answer, and sends again.
+                if request.is_committed.set_running_or_notify_cancel():
+                    together.append(request)
                 if sum(len(r.calls) for r in together) >= _CALLS_AT_ONCE:
                     break
                 try:
@@ -97,7 +101,11 @@ class Commits:
         else:
             for request in requests:
                 request.is_committed.set_result(None)
-        self._on_intake()
+        try:
+            self._on_intake()
+        except Exception:
+            # What listens may be broken; intake goes on, and the next sweep of the router finds what was committed.
+            _LOG.exception("telling of intake failed")
 
     def _commit(self, requests: Sequence[_Request]) -> None:
         people: set[tuple[IdentifierKind, str]] = set()

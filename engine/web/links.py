@@ -8,7 +8,7 @@ another kind all get the same page.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from starlette.routing import Route
 from engine.consent.decide import standing_denial
 from engine.delivery.message import Receipt
 from engine.profiles.model import Profile
+from engine.project import ChannelKind
 from engine.rendering import links
 from engine.store import LinkRecord, Unit
 from engine.web.bodies import CALL_BYTES, read_raw
@@ -29,6 +30,8 @@ from engine.web.problems import Refused
 if TYPE_CHECKING:
     from engine.assembly import Engine
 
+#: How a person calls a kind of channel.
+MEDIA: Mapping[ChannelKind, str] = {"email": "by email", "sms": "by text message", "chat": "in chat"}
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
@@ -94,7 +97,7 @@ class Links:
                 "<p>You will get no more messages of this kind{channel}. It takes effect at once.</p>"
                 '<form method="post" class="actions"><button>Unsubscribe</button></form></div>',
                 title=self.topic_title(link.topic),
-                channel=f" by {link.channel}" if link.channel else "",
+                channel=self._medium(link),
             ),
         )
 
@@ -133,7 +136,7 @@ class Links:
                 '<div class="narrow card"><h1 class="done">You are unsubscribed.</h1>'
                 "<p>You will get no more messages about {title}{channel}.</p></div>",
                 title=self.topic_title(link.topic),
-                channel=f" by {link.channel}" if link.channel else "",
+                channel=self._medium(link),
             ),
         )
 
@@ -176,7 +179,7 @@ class Links:
                 "<p>Please confirm that you want these messages{channel}. You can unsubscribe at any time.</p>"
                 '<form method="post" class="actions"><button>Yes, I confirm</button></form></div>',
                 title=self.topic_title(link.topic),
-                channel=f" by {link.channel}" if link.channel else "",
+                channel=self._medium(link),
             ),
         )
 
@@ -266,6 +269,10 @@ class Links:
             ),
             now,
         )
+
+    def _medium(self, link: LinkRecord) -> str:
+        channel = self._engine.project.channels.get(link.channel or "")
+        return f" {MEDIA[channel.kind]}" if channel else ""
 
     def topic_title(self, topic: str | None) -> str:
         """The topic as its people know it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -17,7 +17,7 @@ from engine.profiles.model import Profile
 from engine.project import Channel, Topic
 from engine.store import LinkRecord, Unit
 from engine.web.bodies import CALL_BYTES, read_raw
-from engine.web.links import Gone, Links, expired, not_found, not_understood
+from engine.web.links import MEDIA, Gone, Links, expired, not_found, not_understood
 from engine.web.pages import Markup, html, join, page
 from engine.web.problems import Refused
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 WORDING = "preferences-page-1"
 _SOURCE = "preferences"
 _FIELDS_AT_MOST = 400
-#: By email one reads less than by kind of channel.
-_KINDS: Mapping[str, str] = {"email": "by email", "sms": "by text message", "chat": "in chat"}
 
 #: A topic on a channel, as a person can switch it.
 Choice = tuple[Topic, Channel]
@@ -199,7 +197,7 @@ def _fieldsets(choices: Sequence[Choice], allowed: Sequence[bool]) -> Markup:
                 '<label><input type="checkbox" name="want" value="{value}"{checked}> {words}</label>',
                 value=_name((topic, channel)),
                 checked=Markup(" checked") if is_on else None,
-                words=_KINDS[channel.kind],
+                words=MEDIA[channel.kind],
             )
         )
     return join(
