@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
@@ -45,6 +46,13 @@ def workflow_id(enrollment: Enrollment, project_key: bytes) -> str:
     return "/".join((*parts, str(enrollment.number)))
 
 
+async def _in_time(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await asyncio.wait_for(work, _ANSWER_SECONDS)
+    except TimeoutError:
+        raise RPCError("no answer in time", RPCStatusCode.DEADLINE_EXCEEDED, b"") from None
+
+
 class Gateway:
     """A `Carrier`. Synchronous, for threads; its client lives on an asyncio loop that runs in another one."""
 
@@ -70,9 +78,9 @@ class Gateway:
         self._id_reuse_policy = id_reuse_policy
 
     def deliver(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
-        """Starts the workflow of an enrollment, or signals it. Raises RPCError while Temporal cannot be reached."""
+        """Starts the workflow of an enrollment, or signals it. Raises RPCError where Temporal does not take it now."""
         work = self._start(enrollment) if isinstance(stimulus.input, Started) else self._signal(stimulus, enrollment)
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=_ANSWER_SECONDS)
+        asyncio.run_coroutine_threadsafe(_in_time(work), self._loop).result()
 
     async def _start(self, enrollment: Enrollment) -> None:
         plan = self._plans.plan(enrollment.digest)

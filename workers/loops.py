@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from temporalio.service import RPCError
+
 from engine.assembly import Engine
 from engine.enrollment.carrier import Carrier
 from engine.errors import StoreUnavailable
@@ -82,6 +84,8 @@ class Loop:
         pause = _pause(failures).total_seconds()
         if isinstance(error, StoreUnavailable):
             logger.warning("%s: %s; next attempt in %.1f s", self.name, error, pause)
+        elif isinstance(error, RPCError):
+            logger.warning("%s: Temporal says %s; next attempt in %.1f s", self.name, error.status.name, pause)
         else:
             # Without its text: that may quote a row or an address.
             kind = type(error).__name__

@@ -14,14 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from engine.errors import Conflict, NotFound
 from engine.project import Channel
 from workers.activities.steps import StepActivities
-from workers.connection import connect, register_search_attributes
+from workers.connection import SEARCH_ATTRIBUTES, connect, register_search_attributes
 from workers.loop import LoopThread
 from workers.settings import FOLDER, Settings
 from workers.worker import run_workers
+
+logger = logging.getLogger("sojourn.process")
 
 
 def configure_logging() -> None:
@@ -98,8 +101,15 @@ class TemporalSide:
         return self._thread.loop
 
     def register(self) -> None:
-        """Makes our search attributes known to the namespace."""
-        self._thread.run(register_search_attributes(self.client))
+        """Makes our search attributes known to the namespace, where it lets us."""
+        try:
+            self._thread.run(register_search_attributes(self.client))
+        except RPCError as error:
+            logger.warning(
+                "Temporal does not let us add search attributes (%s): see that the namespace has %s, as keywords",
+                error.status.name,
+                ", ".join(SEARCH_ATTRIBUTES),
+            )
 
     def start(self, activities: StepActivities, channels: Iterable[Channel], *, with_journeys: bool = True) -> None:
         """Starts the workers; returns when they poll."""
