@@ -85,7 +85,9 @@ class Loop:
         if isinstance(error, StoreUnavailable):
             logger.warning("%s: %s; next attempt in %.1f s", self.name, error, pause)
         elif isinstance(error, RPCError):
-            logger.warning("%s: Temporal says %s; next attempt in %.1f s", self.name, error.status.name, pause)
+            # Its words may be shown: all that Temporal ever gets from us are ids.
+            said = f"{error.status.name}: {error.message}"
+            logger.warning("%s: Temporal does not take it (%s); next attempt in %.1f s", self.name, said, pause)
         else:
             # Without its text: that may quote a row or an address.
             kind = type(error).__name__

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from temporalio.client import Client
 
 from engine.errors import BadInput, Conflict
 from workers.embedded import DevServer, choose_port, find_binary
+from workers.everything import Ports
 from workers.loop import LoopThread
 
 
@@ -38,6 +40,20 @@ def test_a_port_in_use_gives_way_to_the_next_free_one() -> None:
         assert choose_port("the API", used, None, set()) > used
         with pytest.raises(Conflict, match=f"port {used}, asked for as the port of the API, is in use"):
             choose_port("the API", 1, used, set())
+
+
+def test_ports_that_moved_are_told_and_explicit_ones_are_kept() -> None:
+    free = choose_port("anything", 24000, None, set())
+    with socket.socket() as other:
+        # Whether or not something uses the usual port already, it is in use now.
+        with suppress(OSError):
+            other.bind(("127.0.0.1", 8080))
+            other.listen()
+        ports = Ports.choose(api=None, temporal=free, temporal_ui=None, smtp=None)
+    assert ports.temporal == free
+    assert ports.api > 8080
+    assert f"Port 8080 is in use: the API listens on {ports.api}." in ports.moved
+    assert len({ports.api, ports.temporal, ports.temporal_ui, ports.smtp}) == 4
 
 
 def test_two_parts_are_never_given_one_port() -> None:
