@@ -45,6 +45,10 @@ class ApiServer:
                 raise Conflict(f"the HTTP server cannot listen on {self._address}; is the port in use?")
             time.sleep(0.01)
 
+    def failure(self) -> BaseException | None:
+        """Why it no longer serves, where it has ended by itself."""
+        return None if self._thread.is_alive() else Conflict(f"the HTTP server on {self._address} has ended by itself")
+
     def stop(self) -> None:
         """Returns when requests under way are answered."""
         self._server.should_exit = True

@@ -75,7 +75,7 @@ class Everything:
 
     def failure(self) -> BaseException | None:
         """Why it cannot go on, or None. (Temporal's death is none: it is started again.)"""
-        return self._temporal.failure()
+        return self._temporal.failure() or self._api.failure()
 
     def summary(self) -> str:
         """Where everything is, for a terminal."""
@@ -140,9 +140,9 @@ class Everything:
             on_intake=loops.wake,
             temporal_ui=f"http://{LOOPBACK}:{self._ports.temporal_ui}",
         )
-        api = ApiServer(app, host=LOOPBACK, port=self._ports.api)
-        api.start()
-        parts.callback(api.stop)
+        self._api = ApiServer(app, host=LOOPBACK, port=self._ports.api)
+        self._api.start()
+        parts.callback(self._api.stop)
 
     def _make_write_key(self) -> str:
         """The key for events in, the same at every start: in the folder for its owner, in the store by its hash."""

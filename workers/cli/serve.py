@@ -31,5 +31,5 @@ def serve(
         api = ApiServer(create_app(installation.engine, on_intake=lambda: None), host=host, port=port)
         api.start()
         typer.echo(f"Serving {installation.project.name} on http://{host}:{port}")
-        stop.wait()
+        stop.wait(unless=api.failure)
         api.stop()
