@@ -20,6 +20,7 @@ import pytest
 
 from channels.inbox import Inbox
 from tests.workers.test_cli import make_shop
+from workers.embedded import end_orphan
 
 pytestmark = pytest.mark.temporal
 SOJOURN = Path(sys.executable).with_name("sojourn")
@@ -121,6 +122,7 @@ def up(tmp_path: Path) -> Iterator[Up]:
     yield running
     if running.process.poll() is None:
         running.stop()
+    end_orphan(tmp_path / ".sojourn")
 
 
 def test_an_event_becomes_messages_at_their_time_and_ctrl_c_drains(up: Up) -> None:
