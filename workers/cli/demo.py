@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,6 +48,7 @@ def demo(
     from engine.simulator.verdict import judge
     from workers.bootstrap import open_project
     from workers.embedded import LOOPBACK, choose_port
+    from workers.settings import Settings, load_project_key
     from workers.simulation import TemporalDriver
 
     began = time.monotonic()
@@ -59,6 +61,8 @@ def demo(
     state = opened.root / ".sojourn"
     state.mkdir(exist_ok=True)
     database = state / "demo.db"
+    # `sojourn why` asks for the folder's key before it opens any store; a folder just cloned has none yet.
+    load_project_key(opened.root, Settings.read(), is_new=True)
     inbox = Inbox(state / "inbox")
     before = {message.id for message in inbox.messages()}
     typer.echo(f"{weeks.name}: {len(weeks.people)} people, {len(weeks.rows)} events, {len(opened.plans)} journeys")
@@ -95,10 +99,10 @@ def demo(
     )
     typer.echo(
         "\nWhere to look\n"
-        "  the messages           sojourn up, then http://127.0.0.1:8080 (inbox)\n"
-        "  runs in Temporal's UI  sojourn up, then http://127.0.0.1:8233, as soon as an event has come in\n"
-        f"  why, for each of them  SOJOURN_DATABASE=sqlite:///{_relative(database)} sojourn why ana\n"
-        "  the same, as a test    sojourn test"
+        f"  the messages           {_sojourn()} up, then http://127.0.0.1:8080/inbox\n"
+        f"  runs in Temporal's UI  {_sojourn()} up, then http://127.0.0.1:8233, as soon as an event has come in\n"
+        f"  why, for each of them  SOJOURN_DATABASE=sqlite:///{_relative(database)} {_sojourn()} why ana\n"
+        f"  the same, as a test    {_sojourn()} test"
     )
     if mismatches:
         raise typer.Exit(1)
@@ -161,6 +165,11 @@ def _moment(at: datetime, start: datetime, zone: ZoneInfo) -> str:
     local = at.astimezone(zone)
     day = (local.date() - start.astimezone(zone).date()).days
     return f"day {day:>2} {local:%a %H:%M}"
+
+
+def _sojourn() -> str:
+    """The command as it was called, so that what is printed can be pasted."""
+    return _relative(Path(sys.argv[0])) if "/" in sys.argv[0] else "sojourn"
 
 
 def _relative(path: Path) -> str:

@@ -19,10 +19,10 @@ from workers.cli.project import ProjectFolder, open_project
 
 
 def register(app: typer.Typer) -> None:
-    app.command("test")(test)
+    app.command("test")(hold_scenarios)
 
 
-def test(
+def hold_scenarios(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; default: journeys/tests.")] = None,
     project: ProjectFolder = Path(),
     driver: Annotated[
@@ -44,11 +44,10 @@ def test(
         raise BadInput("no scenario found; they stand in journeys/tests/*.yml")
     began = time.monotonic()
     verdicts: list[Verdict] = []
-    with progress("scenarios", len(scenarios)) as step:
-        with _driver(driver, opened) as play:
-            for verdict in run_scenarios(scenarios, play):
-                verdicts.append(verdict)
-                step()
+    with progress("scenarios", len(scenarios)) as step, _driver(driver, opened) as play:
+        for verdict in run_scenarios(scenarios, play):
+            verdicts.append(verdict)
+            step()
     seconds = time.monotonic() - began
     report = {"text": report_text, "json": report_json, "junit": report_junit}[form]
     typer.echo(report(verdicts, seconds))
