@@ -4,24 +4,25 @@
 profile's lock: whatever was acknowledged before it began is obeyed, and two journeys in one instant cannot share the
 last place under a cap. `hand_over` calls the provider with no transaction open. `record` writes what came of it.
 
-A retry that finds `sent` sends nothing. One that finds `claimed` does not know whether the provider has the message:
-where the provider takes our idempotency key it is handed over again; otherwise it is `in_doubt`: marketing is held,
-transactional is sent again.
+A retry that finds `sent` sends nothing. One that finds `claimed` does not know whether the provider has the message.
+Where that very provider can be asked, or takes our idempotency key, the message is handed over again to it and to
+nobody else, until an answer ends the doubt. Otherwise marketing is `in_doubt` and held, transactional is sent again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import assert_never
+from datetime import datetime, timedelta
+from typing import assert_never, cast
 
 from engine import ids
 from engine.consent.ledger import Ledger
 from engine.consent.model import SuppressionKind
+from engine.delivery.closing import doubt, fail, give_up
 from engine.delivery.gate import Gate, Passage, Verdict
 from engine.delivery.mailing import Mailing
-from engine.delivery.message import Adapter, Message, SendResult
+from engine.delivery.message import Adapter, AskableAdapter, Message, SendResult
 from engine.delivery.model import TAKEN, Decision, Delivery
 from engine.errors import (
     ChannelConfigError,
@@ -32,7 +33,7 @@ from engine.errors import (
     TransientChannelError,
 )
 from engine.plan.effects import Result, Sent, WaitUntil
-from engine.plan.model import Outcome
+from engine.plan.model import UNSENT, Outcome
 from engine.policy.holdout import is_held_out
 from engine.project import Project
 from engine.store import Unit
@@ -40,6 +41,8 @@ from engine.store import Unit
 #: A transient error is retried after this, doubling, up to `_LONGEST_RETRY`, for at most `_RETRY_FOR`.
 _FIRST_RETRY = timedelta(seconds=30)
 _LONGEST_RETRY = timedelta(minutes=10)
+#: A provider that says "at once" is given this long all the same.
+_SHORTEST_RETRY = timedelta(seconds=1)
 _RETRY_FOR = timedelta(hours=24)
 
 
@@ -50,6 +53,8 @@ class Claim:
     delivery: Delivery
     message: Message = field(repr=False)
     decision: Decision
+    #: It was handed over before and nobody knows what came of it: the provider may have it already.
+    is_doubtful: bool = False
 
 
 class Dispatcher:
@@ -80,45 +85,50 @@ class Dispatcher:
         The caller has made sure, in the same transaction, that the enrollment is alive and that no exit is stored.
         """
         known = passage.unit.deliveries.find(passage.delivery_id)
-        settled = self._settled(passage.unit, known) if known else None
-        return settled or self._decide(passage, known=known, via=None)
+        if known is None:
+            return self._decide(passage)
+        return self._settled(passage.unit, known) or self._decide_again(passage, known)
 
-    def record_over(self, passage: Passage) -> None:
-        """A dispatch found its enrollment over: recorded like every other decision."""
+    def record_over(self, passage: Passage, reason: str, event_id: str | None = None) -> None:
+        """A dispatch found its enrollment over: recorded like every other decision, unless the message has gone."""
+        known = passage.unit.deliveries.find(passage.delivery_id)
+        if known and known.status not in ("claimed", "retrying"):
+            return
+        give_up(passage.unit, passage.delivery_id)
+        inputs = {"reason": reason} | ({"event": event_id} if event_id else {})
         for name in passage.step.channels:
-            verdict = Verdict(channel=self._project.channels[name], outcome="ended", address=None, inputs={})
-            passage.unit.deliveries.decide(_decision(passage, verdict, "ended"))
+            verdict = Verdict(channel=self._project.channels[name], outcome="ended", address=None, inputs=inputs)
+            self._write(passage, [verdict])
 
     def _settled(self, unit: Unit, known: Delivery) -> Result | None:
         """What a delivery of this very visit already says, or None where it is to be sent (again)."""
         match known.status:
             case "retrying":
                 return None
-            case "failed" | "held_out" | "in_doubt":
+            case "failed":
+                return Sent(outcome=known.error if known.error in UNSENT else "failed")
+            case "held_out" | "in_doubt":
                 return Sent(outcome=known.status)
             case "claimed":
-                if self._adapters[known.via].capabilities.has_idempotency or not known.is_marketing:
-                    return None
-                return _doubt(unit, known)
+                return None if self._can_repeat(known) or not known.is_marketing else doubt(unit, known)
             case "sent" | "delivered" | "bounced" | "complained" | "opened" | "clicked":
                 return Sent(outcome="sent")
             case _:
                 assert_never(known.status)
 
-    def _decide(self, passage: Passage, *, known: Delivery | None, via: str | None) -> Result | Claim:
-        # A message that has been tried on a channel stays with it: its next try must not become another message.
-        channels = (known.channel,) if known and known.attempts else passage.step.channels
+    def _can_repeat(self, delivery: Delivery) -> bool:
+        """Whether handing it over once more to the same provider cannot make a second message of it."""
+        capabilities = self._adapters[delivery.via].capabilities
+        return capabilities.has_idempotency or capabilities.has_look_up
+
+    def _decide(self, passage: Passage) -> Result | Claim:
         held: list[Verdict] = []
-        for name in channels:
+        for name in passage.step.channels:
             verdict = self._gate.pass_through(passage, self._project.channels[name])
             if verdict.outcome is None:
                 self._write(passage, held)
-                return self._claim(passage, verdict, known, via)
+                return self._claim(passage, verdict)
             held.append(verdict)
-        if known and known.attempts and held[0].outcome == "expired":
-            # It was tried and the provider was out: it has failed, it did not merely come too late.
-            passage.unit.deliveries.save(replace(known, status="failed"))
-            held = [replace(held[0], outcome="failed")]
         self._write(passage, held)
         first = held[0]
         waiting = next((each for each in held if each.outcome == "quiet" and self._waits(passage, each)), None)
@@ -128,11 +138,44 @@ class Dispatcher:
             return WaitUntil(until=waiting.until, why=str(waiting.outcome))
         return Sent(outcome=first.outcome or "failed")
 
+    def _decide_again(self, passage: Passage, known: Delivery, via: str | None = None) -> Result | Claim:
+        """The gate for a message that was claimed before: it stays with its channel, and in doubt with its provider."""
+        is_doubtful = known.status == "claimed" and self._can_repeat(known)
+        # The place that it holds under the caps is its own.
+        passage.unit.deliveries.save(replace(known, status="retrying"))
+        verdict = self._gate.pass_through(passage, self._project.channels[known.channel])
+        if verdict.outcome is None:
+            return self._claim(passage, verdict, known, known.via if is_doubtful else via, is_doubtful=is_doubtful)
+        if verdict.outcome in ("quiet", "capped") and self._waits(passage, verdict):
+            passage.unit.deliveries.save(known)
+            self._write(passage, [verdict])
+            return WaitUntil(until=verdict.until, why=verdict.outcome)
+        return self._refuse_again(passage, known, verdict)
+
+    def _refuse_again(self, passage: Passage, known: Delivery, verdict: Verdict) -> Result:
+        if known.status == "claimed":
+            self._write(passage, [verdict])
+            return doubt(passage.unit, known)
+        # Tried until it was too late: it has failed, it did not merely come too late.
+        outcome: Outcome = "failed" if verdict.outcome == "expired" else (verdict.outcome or "failed")
+        self._write(passage, [replace(verdict, outcome=outcome)])
+        error = known.error if outcome == "failed" else outcome
+        passage.unit.deliveries.save(replace(known, status="failed", error=error))
+        return Sent(outcome=outcome)
+
     @staticmethod
     def _waits(passage: Passage, verdict: Verdict) -> bool:
         return verdict.until is not None and passage.step.otherwise[str(verdict.outcome)].action == "wait"
 
-    def _claim(self, passage: Passage, verdict: Verdict, known: Delivery | None, via: str | None) -> Result | Claim:
+    def _claim(
+        self,
+        passage: Passage,
+        verdict: Verdict,
+        known: Delivery | None = None,
+        via: str | None = None,
+        *,
+        is_doubtful: bool = False,
+    ) -> Result | Claim:
         channel, topic = verdict.channel, self._project.topic(passage.step.topic)
         assert verdict.address is not None, "the gate lets nothing go that has no address"
         delivery = Delivery(
@@ -152,6 +195,7 @@ class Dispatcher:
             claimed_at=passage.now,
             first_attempt_at=known.first_attempt_at if known and known.first_attempt_at else passage.now,
             attempts=known.attempts if known else 0,
+            error=known.error if known else None,
         )
         if delivery.is_marketing and self._is_held_out(passage):
             passage.unit.deliveries.save(replace(delivery, status="held_out", sent_at=passage.now))
@@ -160,8 +204,11 @@ class Dispatcher:
         try:
             message, rendered = self._mailing.compose(passage, delivery, channel, topic)
         except RenderError as error:
-            failed = replace(verdict, inputs={**verdict.inputs, "render_error": str(error)})
-            passage.unit.deliveries.decide(_decision(passage, failed, "render_error"))
+            inputs = {**verdict.inputs, "render_error": str(error)}
+            failed = replace(verdict, outcome="render_error", inputs=inputs)
+            if known is not None:
+                return self._refuse_again(passage, known, failed)
+            self._write(passage, [failed])
             return Sent(outcome="render_error")
         delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
         passage.unit.deliveries.save(delivery)
@@ -169,7 +216,7 @@ class Dispatcher:
         # Until the provider has answered nobody knows: the record says so, also after a crash.
         decision = _decision(passage, replace(verdict, inputs={**verdict.inputs, **versions}), "in_doubt")
         passage.unit.deliveries.decide(decision)
-        return Claim(delivery, message, decision)
+        return Claim(delivery, message, decision, is_doubtful)
 
     def _is_held_out(self, passage: Passage) -> bool:
         plan, profile_id = passage.plan, passage.profile.profile_id
@@ -185,15 +232,28 @@ class Dispatcher:
 
     # ── hand over ────────────────────────────────────────────────────────────────────────────────────────────────────
     def hand_over(self, claim: Claim) -> SendResult | ChannelError:
-        """Calls the provider once; what the adapter raises comes back as the answer."""
+        """Calls the provider once; what the adapter raises comes back as the answer.
+
+        Where it may have the message already and can be asked, it is asked first.
+        """
+        adapter = self._adapters[claim.delivery.via]
         try:
-            return self._adapters[claim.delivery.via].send(claim.message)
+            if claim.is_doubtful and adapter.capabilities.has_look_up:
+                found = cast("AskableAdapter", adapter).look_up(claim.delivery.delivery_id)
+                if found is not None:
+                    return found
+            return adapter.send(claim.message)
         except ChannelError as error:
             return error
 
     # ── record ───────────────────────────────────────────────────────────────────────────────────────────────────────
-    def record(self, passage: Passage, claim: Claim, answer: SendResult | ChannelError) -> Result | Claim:
-        """Writes what came of the attempt. An outage leads to the backup within the same dispatch, decided anew."""
+    def record(
+        self, passage: Passage, claim: Claim, answer: SendResult | ChannelError, *, is_over: bool = False
+    ) -> Result | Claim:
+        """Writes what came of the attempt. An outage leads to the backup within the same dispatch, decided anew.
+
+        `is_over`: the enrollment has ended meanwhile, so nothing is tried again.
+        """
         deliveries = passage.unit.deliveries
         # Read again: a receipt may have come before the provider's own answer.
         known = deliveries.find(claim.delivery.delivery_id) or claim.delivery
@@ -201,19 +261,23 @@ class Dispatcher:
         if isinstance(answer, SendResult) or delivery.status in TAKEN:
             status = delivery.status if delivery.status in TAKEN else "sent"
             number = answer.provider_message_id if isinstance(answer, SendResult) else delivery.provider_message_id
-            deliveries.save(replace(delivery, status=status, sent_at=passage.now, provider_message_id=number))
+            deliveries.save(
+                replace(delivery, status=status, sent_at=passage.now, provider_message_id=number, error=None)
+            )
             deliveries.decide(replace(claim.decision, outcome="sent"))
             return Sent(outcome="sent")
         match answer:
-            case DoubtfulChannelError() if delivery.is_marketing:
-                return _doubt(passage.unit, delivery, claim.decision)
-            case TransientChannelError() | DoubtfulChannelError() | ChannelConfigError():
-                return self._try_again(passage, claim, delivery, answer)
             case PermanentChannelError():
                 self._heed(passage, delivery, answer.reason)
-                return _fail(passage.unit, delivery, claim.decision, answer.reason)
+                return fail(passage.unit, delivery, claim.decision, answer.reason)
+            case DoubtfulChannelError() if self._can_repeat(delivery) or delivery.is_marketing:
+                return self._ask_again(passage, claim, delivery, answer, is_over=is_over)
+            case TransientChannelError() | DoubtfulChannelError() | ChannelConfigError():
+                if claim.is_doubtful:
+                    return self._ask_again(passage, claim, delivery, answer, is_over=is_over)
+                return self._try_again(passage, claim, delivery, answer, is_over=is_over)
             case _:
-                return _fail(passage.unit, delivery, claim.decision, type(answer).__name__)
+                return fail(passage.unit, delivery, claim.decision, type(answer).__name__)
 
     def _heed(self, passage: Passage, delivery: Delivery, reason: str) -> None:
         """A refusal that says something of the address, or of the person, holds for what comes after it."""
@@ -234,42 +298,51 @@ class Dispatcher:
             passage.unit, channel=channel.name, address=delivery.to, kind=kind, source=source, now=passage.now
         )
 
-    def _try_again(self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError) -> Result | Claim:
+    def _try_again(
+        self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError, *, is_over: bool
+    ) -> Result | Claim:
         code = type(error).__name__
+        if is_over:
+            return fail(passage.unit, delivery, claim.decision, code)
         waiting = replace(delivery, status="retrying", error=code)
         passage.unit.deliveries.save(waiting)
         backup = self._project.channels[delivery.channel].backup
-        if backup and delivery.via == delivery.channel:
-            return self._decide(passage, known=waiting, via=backup)
-        limit = (delivery.first_attempt_at or passage.now) + _RETRY_FOR
-        if passage.limit is not None:
-            limit = min(limit, passage.limit)
-        if isinstance(error, ChannelConfigError) or passage.now >= limit:
-            return _fail(passage.unit, delivery, claim.decision, code)
-        # Channel and backup were tried in one dispatch: that is one attempt of the message.
-        rounds = delivery.attempts // 2 if backup else delivery.attempts
-        delay = min(_FIRST_RETRY * 2 ** min(max(rounds, 1) - 1, 10), _LONGEST_RETRY)
-        if isinstance(error, TransientChannelError) and error.retry_after is not None:
-            delay = error.retry_after
-        until = min(passage.now + delay, limit)
+        is_first = delivery.via == delivery.channel
+        if backup and is_first:
+            return self._decide_again(passage, waiting, via=backup)
+        # Where the account of one is wrong but the other is merely out, waiting may help.
+        is_hopeless = isinstance(error, ChannelConfigError) and (is_first or delivery.error == code)
+        until = self._next_try(passage, delivery, error)
+        if is_hopeless or until is None:
+            return fail(passage.unit, delivery, claim.decision, code)
         passage.unit.deliveries.decide(replace(claim.decision, outcome="failed", until=until))
         return WaitUntil(until=until, why="retry")
 
+    def _ask_again(
+        self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError, *, is_over: bool
+    ) -> Result:
+        """The provider may have the message: it stays claimed, for the same provider; no backup sends a second one."""
+        until = self._next_try(passage, delivery, error)
+        if is_over or until is None or not self._can_repeat(delivery):
+            return doubt(passage.unit, delivery, claim.decision)
+        passage.unit.deliveries.save(replace(delivery, status="claimed", error=type(error).__name__))
+        passage.unit.deliveries.decide(replace(claim.decision, until=until))
+        return WaitUntil(until=until, why="retry")
 
-def _fail(unit: Unit, delivery: Delivery, decision: Decision, code: str) -> Result:
-    unit.deliveries.save(replace(delivery, status="failed", error=code))
-    unit.deliveries.decide(replace(decision, outcome="failed", until=None, inputs={**decision.inputs, "error": code}))
-    return Sent(outcome="failed")
-
-
-def _doubt(unit: Unit, delivery: Delivery, decision: Decision | None = None) -> Result:
-    """Nobody knows whether the provider has it: held for ops to see, never guessed."""
-    if delivery.status in TAKEN:
-        return Sent(outcome="sent")
-    unit.deliveries.save(replace(delivery, status="in_doubt"))
-    if decision:
-        unit.deliveries.decide(replace(decision, outcome="in_doubt"))
-    return Sent(outcome="in_doubt")
+    def _next_try(self, passage: Passage, delivery: Delivery, error: ChannelError) -> datetime | None:
+        """When to try again, or None once the time for it is over."""
+        limit = (delivery.first_attempt_at or passage.now) + _RETRY_FOR
+        if passage.limit is not None:
+            limit = min(limit, passage.limit)
+        if passage.now >= limit:
+            return None
+        # Channel and backup were tried in one dispatch: that is one attempt of the message.
+        rounds = delivery.attempts // 2 if self._project.channels[delivery.channel].backup else delivery.attempts
+        delay = min(_FIRST_RETRY * 2 ** min(max(rounds, 1) - 1, 10), _LONGEST_RETRY)
+        if isinstance(error, TransientChannelError) and error.retry_after is not None:
+            delay = max(error.retry_after, _SHORTEST_RETRY)
+        until: datetime = min(passage.now + delay, limit)
+        return until
 
 
 def _decision(passage: Passage, verdict: Verdict, outcome: Outcome) -> Decision:

@@ -127,6 +127,14 @@ class Adapter(Protocol):
         ...
 
 
+class AskableAdapter(Adapter, Protocol):
+    """An adapter with `capabilities.has_look_up`: asked before a message that may have gone is handed over again."""
+
+    def look_up(self, delivery_id: str) -> SendResult | None:
+        """What the provider has under this delivery id, or None. Raises only `engine.errors.ChannelError`."""
+        ...
+
+
 class ReceivingAdapter(Adapter, Protocol):
     """The other direction of an adapter: what `POST /v1/receipts/CHANNEL` calls, in this order."""
 

@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from engine import ids
+from engine.delivery.closing import give_up
 from engine.enrollment.facts import FactsSource
 from engine.enrollment.model import Enrollment, Stimulus, TrailEntry
+from engine.enrollment.planbook import Planbook
 from engine.events.model import Membership, Occurrence
 from engine.expressions.evaluate import is_true
 from engine.plan.effects import Left
@@ -19,12 +22,17 @@ from engine.plan.model import ConditionExit, EventExit, Goal, Plan, SegmentExit
 from engine.profiles.model import Event, Profile
 from engine.store import Unit
 
+#: Waits of a message that may have been tried already.
+_HOLDING = ("quiet", "capped", "retry")
+
 
 def end_enrollment(unit: Unit, enrollment: Enrollment, reason: str, now: datetime, *, tell: bool) -> Enrollment:
     """Ends an active enrollment in this transaction; nothing of it stays pending.
 
     `tell`: its carrier must hear of it (it was ended from outside, not by its own step).
     """
+    if enrollment.waiting in _HOLDING:
+        give_up(unit, ids.delivery_id(enrollment.enrollment_id, str(enrollment.step_id), enrollment.visit))
     ended = replace(enrollment, state="ended", reason=reason, ended_at=now, wake_at=None, waiting=None)
     unit.enrollments.save(ended)
     unit.enrollments.add_trail(
@@ -96,6 +104,18 @@ class Exits:
         elif event.timestamp > enrollment.entered_at + timedelta(seconds=goal.within_seconds):
             return False
         return self._counts(unit, enrollment, profile, event, goal.condition, now)
+
+    def convert(self, unit: Unit, planbook: Planbook, journey: str, event: Event, now: datetime) -> None:
+        """Marks the newest enrollment of the event's person in a journey whose goal it meets, unless it is marked."""
+        profile = unit.profiles.find(event.profile_id)
+        if profile is None:
+            return
+        for enrollment in unit.enrollments.of(profile_id=profile.profile_id, journey=journey):
+            goal = planbook.plan(unit, enrollment.digest).goal
+            if goal and self.meets_goal(unit, goal, enrollment, profile, event, now):
+                if enrollment.converted_at is None:
+                    mark_converted(unit, enrollment, event, now)
+                return
 
     def stored(
         self, unit: Unit, plan: Plan, enrollment: Enrollment, profile: Profile, now: datetime

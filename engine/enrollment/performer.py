@@ -16,12 +16,12 @@ from engine import ids, schedule
 from engine.delivery.dispatcher import Claim, Dispatcher
 from engine.delivery.gate import Passage
 from engine.enrollment.caller import Caller, CallRequest
-from engine.enrollment.ending import Exits, end_enrollment, mark_converted
+from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, StoreFacts, zone_of
 from engine.enrollment.model import Enrollment, TrailEntry
 from engine.enrollment.planbook import Planbook
-from engine.errors import BadInput, NotFound
+from engine.errors import BadInput, ChannelError, NotFound
 from engine.events.intake import Intake
 from engine.expressions.evaluate import evaluate, is_true, resolve
 from engine.expressions.values import as_instant
@@ -70,6 +70,8 @@ class _Scene:
     effect: Perform
     facts: StoreFacts
     now: datetime
+    #: This very visit was performed before, as far as it came: whoever asked may not have heard the answer.
+    is_repeat: bool = False
 
 
 class Performer:
@@ -133,36 +135,39 @@ class Performer:
     # ── before the step ──────────────────────────────────────────────────────────────────────────────────────────────
     def _find(self, unit: Unit, enrollment_id: str) -> Enrollment:
         found = unit.enrollments.find(enrollment_id)
-        if found is None:
-            raise NotFound(f"no enrollment {enrollment_id!r} in this store")
-        unit.lock(found.profile_id)
-        # Read again under the lock: an exit may have been committed in between.
-        return unit.enrollments.find(enrollment_id) or found
+        while found is not None:
+            unit.lock(found.profile_id)
+            # Read again under the lock: an exit may have been committed in between, or the person become another's.
+            again = unit.enrollments.find(enrollment_id)
+            if again is None or again.profile_id == found.profile_id:
+                return again or found
+            found = again
+        raise NotFound(f"no enrollment {enrollment_id!r} in this store")
 
     def _open(self, unit: Unit, enrollment_id: str, effect: Perform, now: datetime) -> _Scene | Result:
         enrollment = self._find(unit, enrollment_id)
-        if enrollment.state == "ended":
-            return Over(reason=enrollment.reason or "exit")
         plan = self._planbook.plan(unit, enrollment.digest)
-        profile = unit.profiles.find(enrollment.profile_id)
-        if profile is None or profile.erased_at is not None:
-            end_enrollment(unit, enrollment, "erased", now, tell=False)
-            return Over(reason="erased")
         step = plan.steps[effect.step_id]
-        exit_ = self._exits.stored(unit, plan, enrollment, profile, now)
-        if exit_:
-            reason, event = exit_
-            if isinstance(step, Send):
+        profile = unit.profiles.find(enrollment.profile_id)
+        over = self._over(unit, plan, enrollment, profile, now)
+        if over:
+            reason, event = over
+            if isinstance(step, Send) and profile is not None:
                 facts = self._facts.of(unit, profile, now, enrollment=enrollment)
-                scene = _Scene(unit, plan, enrollment, profile, effect, facts, now)
-                self._dispatcher.record_over(_passage(scene, step))
-            if event and plan.goal and self._exits.meets_goal(unit, plan.goal, enrollment, profile, event, now):
-                enrollment = mark_converted(unit, enrollment, event, now)
-            end_enrollment(unit, enrollment, reason, now, tell=False)
+                passage = Passage(unit, plan, step, enrollment, profile, effect, facts, now)
+                self._dispatcher.record_over(passage, reason, event.event_id if event else None)
+            self._end(unit, enrollment, reason, event, now)
             return Over(reason=reason)
+        assert profile is not None, "who is nobody's is over"
         is_new = effect.attempt == 1 or enrollment.waiting == "held"
+        here = (effect.step_id, effect.visit, effect.reached_at)
+        is_repeat = is_new and (enrollment.step_id, enrollment.visit, enrollment.reached_at) == here
         if is_new or isinstance(step, Send):
             record = unit.journeys.find(plan.journey)
+            if record and record.state == "stopped":
+                # Entered while the journey was being stopped.
+                end_enrollment(unit, enrollment, "stopped", now, tell=False)
+                return Over(reason="stopped")
             if record and record.state == "paused":
                 self._stand(unit, enrollment, effect, waiting="held", wake_at=None)
                 return Held()
@@ -172,8 +177,27 @@ class Performer:
             if not is_true(step.condition, facts):
                 self._note(unit, enrollment, now, "passed_over")
                 return Done()
-            self._note(unit, enrollment, now, "reached")
-        return _Scene(unit, plan, enrollment, profile, effect, facts, now)
+            if not is_repeat:
+                self._note(unit, enrollment, now, "reached")
+        return _Scene(unit, plan, enrollment, profile, effect, facts, now, is_repeat)
+
+    def _over(
+        self, unit: Unit, plan: Plan, enrollment: Enrollment, profile: Profile | None, now: datetime
+    ) -> tuple[str, Event | None] | None:
+        """Why the enrollment is over by what is stored, routed or not, and the event that ends it; or None."""
+        if enrollment.state == "ended":
+            return enrollment.reason or "exit", None
+        if profile is None or profile.erased_at is not None:
+            return "erased", None
+        return self._exits.stored(unit, plan, enrollment, profile, now)
+
+    def _end(self, unit: Unit, enrollment: Enrollment, reason: str, event: Event | None, now: datetime) -> None:
+        if enrollment.state == "ended":
+            return
+        if event:
+            self._exits.convert(unit, self._planbook, enrollment.journey, event, now)
+            enrollment = unit.enrollments.find(enrollment.enrollment_id) or enrollment
+        end_enrollment(unit, enrollment, reason, now, tell=False)
 
     # ── after the step ───────────────────────────────────────────────────────────────────────────────────────────────
     def _close(self, scene: _Scene, step: Step, result: Result) -> Result:
@@ -238,7 +262,7 @@ class Performer:
 
     def _again(self, scene: _Scene, unit: Unit, enrollment: Enrollment) -> _Scene:
         """The same scene in a later transaction."""
-        profile = unit.profiles.find(scene.profile.profile_id) or scene.profile
+        profile = unit.profiles.find(enrollment.profile_id) or scene.profile
         facts = self._facts.of(unit, profile, scene.now, enrollment=enrollment)
         return _Scene(unit, scene.plan, enrollment, profile, scene.effect, facts, scene.now)
 
@@ -255,7 +279,8 @@ class Performer:
             case Split():
                 return self._split(scene, step)
             case Set():
-                self._set(scene, scene.profile, resolve(step.values, scene.facts))
+                if not self._is_done(scene, "set"):
+                    self._set(scene, scene.profile, resolve(step.values, scene.facts))
                 return Done()
             case Emit():
                 return self._emit(scene, step)
@@ -401,7 +426,18 @@ class Performer:
         self._note(scene.unit, scene.enrollment, scene.now, "emitted", event_id=event.event_id if event else None)
         return Done()
 
+    @staticmethod
+    def _is_done(scene: _Scene, what: str) -> bool:
+        """Whether the trail says that this visit has had its effect: a value added to itself is added once."""
+        if not scene.is_repeat:
+            return False
+        mine = (what, scene.effect.step_id, scene.effect.visit)
+        trail = scene.unit.enrollments.trail(scene.enrollment.enrollment_id)
+        return any((entry.what, entry.step_id, entry.visit) == mine for entry in trail)
+
     def _start(self, scene: _Scene, step: Start) -> Result:
+        if self._is_done(scene, "started"):
+            return Done()
         values = resolve(step.values, scene.facts)
         plan = self._planbook.current.get(step.journey)
         if plan is None:
@@ -428,13 +464,18 @@ class Performer:
         assert isinstance(step, Send)
         while True:
             answer = self._dispatcher.hand_over(claim)
-            with self._store.transaction(scene.profile.profile_id) as unit:
+            with self._store.transaction() as unit:
                 enrollment = self._find(unit, scene.enrollment.enrollment_id)
                 again = self._again(scene, unit, enrollment)
-                result = self._dispatcher.record(_passage(again, step), claim, answer)
+                over = None
+                if enrollment.state == "ended" or isinstance(answer, ChannelError):
+                    # What would be tried again is decided again, and so is whether it still may be.
+                    over = self._over(unit, scene.plan, enrollment, again.profile, scene.now)
+                result = self._dispatcher.record(_passage(again, step), claim, answer, is_over=over is not None)
+                if over is not None:
+                    self._end(unit, enrollment, over[0], over[1], scene.now)
+                    return Over(reason=over[0])
                 if not isinstance(result, Claim):
-                    if enrollment.state == "ended":
-                        return Over(reason=enrollment.reason or "exit")
                     return self._close(again, step, result)
             claim = result
 
@@ -450,9 +491,9 @@ class Performer:
     def _call(self, scene: _Scene, answer: Any) -> Result:
         step = scene.plan.steps[scene.effect.step_id]
         assert isinstance(step, Call)
-        with self._store.transaction(scene.profile.profile_id) as unit:
+        with self._store.transaction() as unit:
             enrollment = self._find(unit, scene.enrollment.enrollment_id)
-            profile = unit.profiles.find(scene.profile.profile_id)
+            profile = unit.profiles.find(enrollment.profile_id)
             if profile is None or enrollment.state == "ended":
                 return Over(reason=enrollment.reason or "erased")
             again = self._again(scene, unit, enrollment)

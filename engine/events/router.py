@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from engine.enrollment.ending import Exits, end_enrollment, mark_converted
+from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource
 from engine.enrollment.model import Enrollment, Nudge, Stimulus
@@ -133,14 +133,14 @@ class Router:
         self._entries.enter(unit, plan, profile, Occasion(at=occurrence.at, values=values), now)
 
     def _convert(self, unit: Unit, profile: Profile, event: Event, now: datetime) -> None:
-        """Marks, in each journey with this goal, the newest enrollment that the event fits."""
-        for current in self._planbook.by_goal_event.get(event.name, ()):
-            for enrollment in unit.enrollments.of(profile_id=profile.profile_id, journey=current.journey):
-                plan = self._planbook.plan(unit, enrollment.digest)
-                if plan.goal and self._exits.meets_goal(unit, plan.goal, enrollment, profile, event, now):
-                    if enrollment.converted_at is None:
-                        mark_converted(unit, enrollment, event, now)
-                    break
+        """Each journey with this goal, in its present version or in that of somebody inside."""
+        journeys = {plan.journey: None for plan in self._planbook.by_goal_event.get(event.name, ())}
+        for enrollment in unit.enrollments.active(profile.profile_id):
+            goal = self._planbook.plan(unit, enrollment.digest).goal
+            if goal and goal.event == event.name:
+                journeys[enrollment.journey] = None
+        for journey in journeys:
+            self._exits.convert(unit, self._planbook, journey, event, now)
 
     def _arrive(
         self, unit: Unit, plan: Plan, enrollment: Enrollment, profile: Profile, event: Event, now: datetime
