@@ -75,19 +75,24 @@ class Profiles(Protocol):
     def find_by(self, kind: str, value: str) -> Profile | None:
         """By an identifier: `external`, `anonymous`, `email`, `phone`, or a chat channel's name."""
         ...
+
     def save(self, profile: Profile) -> None:
         """Inserts or replaces; keeps the identifiers `external`, `email`, `phone` and chat handles in step with it."""
         ...
+
     def identify(self, kind: str, value: str, profile_id: str) -> None:
         """Makes an identifier resolve to a profile (a repeat is a no-op; another profile's is taken over)."""
         ...
+
     def all_ids(self) -> Sequence[str]:
         """Ids of all profiles not erased, ascending."""
         ...
+
     def erase(self, profile_id: str, at: datetime) -> None:
         """Empties the profile, deletes its identifiers, its events' properties, bodies and addresses of its deliveries,
         triggers and step values of its enrollments, and evidence of its consent records; leaves ids and outcomes."""
         ...
+
     def hand_over(self, source_id: str, target_id: str) -> None:
         """Makes what is one profile's another's, when both are found to be one person: identifiers, events, occurrences
         that await routing, deliveries, refusals and links; drops the source's dues and memberships. Enrollments are
@@ -99,6 +104,7 @@ class Events(Protocol):
     def add(self, event: Event) -> bool:
         """Stores it once; False where the id is known already (and nothing is changed)."""
         ...
+
     def find(self, event_id: str) -> Event | None: ...
     def of(self, profile_id: str, name: str | None = None, *, since: datetime | None = None) -> Sequence[Event]:
         """Of one profile, by `timestamp` and then by order of arrival; `since` is inclusive; None is every name."""
@@ -109,6 +115,7 @@ class Journeys(Protocol):
     def save_plan(self, digest: str, journey: str, document: str) -> None:
         """Keeps a plan's canonical JSON under its hash; a repeat is a no-op."""
         ...
+
     def find_plan(self, digest: str) -> str | None: ...
     def save(self, record: JourneyRecord) -> None: ...
     def find(self, journey: str) -> JourneyRecord | None: ...
@@ -121,34 +128,46 @@ class Enrollments(Protocol):
     def save(self, enrollment: Enrollment) -> None:
         """Inserts or replaces."""
         ...
+
     def find(self, enrollment_id: str) -> Enrollment | None: ...
     def active(self, profile_id: str) -> Sequence[Enrollment]:
         """Of one profile, by `entered_at` and then by id."""
         ...
-    def of(self, *, profile_id: str | None = None, journey: str | None = None, limit: int | None = None) -> Sequence[Enrollment]:
+
+    def of(
+        self, *, profile_id: str | None = None, journey: str | None = None, limit: int | None = None
+    ) -> Sequence[Enrollment]:
         """Newest first (by `entered_at`, then by order of insertion)."""
         ...
+
     def last(self, journey: str, profile_id: str, key: str | None) -> Enrollment | None:
         """The one with the highest `number` under this journey, profile and key."""
         ...
+
     def count_entered(self, journey: str, since: datetime) -> int:
         """Enrollments of a journey with `entered_at` after `since` (exclusive)."""
         ...
+
     def next_wake_at(self) -> datetime | None:
         """The earliest `wake_at` of an active enrollment."""
         ...
+
     def counts(self, journey: str) -> dict[str, int]:
         """People per state (`active`, `ended`) of a journey, and `converted`."""
         ...
+
     def refuse(self, refusal: Refusal) -> None:
         """Stores it once by its id."""
         ...
+
     def refusals(self, *, profile_id: str | None = None, journey: str | None = None) -> Sequence[Refusal]:
         """By `refused_at`, then by order of insertion."""
         ...
+
     def add_trail(self, entry: TrailEntry) -> None:
         """`entry.seq` is given by the store (next of its enrollment, from 1), whatever it says."""
         ...
+
     def trail(self, enrollment_id: str) -> Sequence[TrailEntry]:
         """By `seq`."""
         ...
@@ -158,27 +177,40 @@ class Deliveries(Protocol):
     def save(self, delivery: Delivery) -> None:
         """Inserts or replaces."""
         ...
+
     def find(self, delivery_id: str) -> Delivery | None: ...
     def find_by_provider_id(self, via: str, provider_message_id: str) -> Delivery | None: ...
     def of(
-        self, *, profile_id: str | None = None, journey: str | None = None, status: str | None = None,
+        self,
+        *,
+        profile_id: str | None = None,
+        journey: str | None = None,
+        status: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Delivery]:
         """By `claimed_at`, then by order of insertion; with `limit`, the newest of them, still in that order."""
         ...
+
     def counted(self, profile_id: str, since: datetime) -> Sequence[tuple[datetime, str]]:
         """Instant and channel of the profile's marketing deliveries, tests excluded, that hold a place under caps
         (status in `engine.delivery.model.COUNTED`), with `sent_at` (else `claimed_at`) after `since`; ascending."""
         ...
+
     def decide(self, decision: Decision) -> None:
         """Stores it; replaces the one with the same id."""
         ...
+
     def decisions(
-        self, *, profile_id: str | None = None, journey: str | None = None, enrollment_id: str | None = None,
+        self,
+        *,
+        profile_id: str | None = None,
+        journey: str | None = None,
+        enrollment_id: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Decision]:
         """By `decided_at`, then by order of insertion; with `limit`, the newest of them, still in that order."""
         ...
+
     def received(self, profile_id: str, journey: str) -> Sequence[datetime]:
         """Instants of messages taken by providers for this profile from this journey, tests excluded; ascending."""
         ...
@@ -188,18 +220,23 @@ class Consents(Protocol):
     def add(self, record: ConsentRecord) -> bool:
         """Appends it once; False where the id is known already."""
         ...
+
     def of(self, profile_id: str) -> Sequence[ConsentRecord]:
         """By order of insertion."""
         ...
+
     def log(self, *, limit: int | None = None) -> Sequence[ConsentRecord]:
         """All of the ledger by order of insertion; with `limit`, the newest of them, still in that order."""
         ...
+
     def suppress(self, suppression: Suppression) -> None:
         """Inserts or replaces by id (replacing serves to lift)."""
         ...
+
     def suppressions(self, channel_kind: str, address_hash: str) -> Sequence[Suppression]:
         """Of one address, lifted ones too, by order of insertion."""
         ...
+
     def all_suppressions(self) -> Sequence[Suppression]:
         """By order of insertion."""
         ...
@@ -213,12 +250,14 @@ class Queue(Protocol):
         """The lowest `seq` that no other transaction holds (PostgreSQL: SKIP LOCKED, and none of a profile of which an
         earlier one is held), held until this transaction ends."""
         ...
+
     def remove_occurrence(self, seq: int) -> None: ...
     def count_occurrences(self) -> int: ...
     def add_stimulus(self, stimulus: Stimulus) -> None: ...
     def stimuli(self, now: datetime, limit: int = 100) -> Sequence[Stimulus]:
         """Those with `not_before <= now`, by `seq`."""
         ...
+
     def next_stimulus_at(self) -> datetime | None: ...
     def remove_stimulus(self, seq: int) -> None: ...
 
@@ -227,11 +266,13 @@ class Dues(Protocol):
     def put(self, due: Due) -> None:
         """Inserts or replaces by `(kind, profile_id, subject)`."""
         ...
+
     def find(self, kind: str, profile_id: str, subject: str) -> Due | None: ...
     def remove(self, kind: str, profile_id: str, subject: str) -> None: ...
     def until(self, now: datetime, limit: int = 1000) -> Sequence[Due]:
         """With `due_at <= now`, by `due_at`, kind, profile and subject."""
         ...
+
     def next_at(self) -> datetime | None: ...
 
 
@@ -239,6 +280,7 @@ class Memberships(Protocol):
     def of(self, profile_id: str) -> Sequence[Membership]:
         """By segment; profiles never evaluated have none."""
         ...
+
     def save(self, membership: Membership) -> None: ...
     def members(self, segment: str) -> Sequence[str]:
         """Profile ids, ascending."""
@@ -249,6 +291,7 @@ class Access(Protocol):
     def add_link(self, link: LinkRecord) -> None:
         """A repeat of the same token is a no-op."""
         ...
+
     def find_link(self, token_hash: str) -> LinkRecord | None: ...
     def save_key(self, key: KeyRecord) -> None: ...
     def find_key(self, key_hash: str) -> KeyRecord | None: ...
@@ -288,4 +331,3 @@ class Unit(Protocol):
 
 class Store(Protocol):
     def transaction(self, profile_id: str | None = None) -> AbstractContextManager[Unit]: ...
-
