@@ -16,7 +16,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from engine.enrollment.model import Enrollment, Stimulus
-from engine.plan.effects import Started
+from engine.plan.effects import Moved, Started
 from engine.plan.model import Plan, Send
 from engine.project import Topic
 from workers import calls
@@ -114,7 +114,9 @@ class Gateway:
             logger.debug("enrollment %s is carried already", enrollment.enrollment_id)
 
     async def _signal(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
-        payload = StimulusPayload(input=stimulus.input, created_at=stimulus.created_at)
+        event = stimulus.input
+        urgent = self._urgent_topics(self._plans.plan(event.digest)) if isinstance(event, Moved) else ()
+        payload = StimulusPayload(input=event, created_at=stimulus.created_at, urgent_topics=urgent)
         handle = self._client.get_workflow_handle(workflow_id(enrollment, self._project_key))
         try:
             await handle.signal("nudge", payload.to_json())

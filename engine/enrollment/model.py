@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from engine.plan.effects import Arrived, Left, Reconsider, Resumed, Started
+from engine.plan.effects import Arrived, Left, Moved, Reconsider, Resumed, Started
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +77,7 @@ class TrailEntry:
 
 
 #: What a carrier delivers to the interpreter of an enrollment.
-Nudge = Started | Arrived | Left | Resumed | Reconsider
+Nudge = Started | Arrived | Left | Resumed | Reconsider | Moved
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, StoreFacts, zone_of
 from engine.enrollment.model import Enrollment, TrailEntry
 from engine.enrollment.planbook import Planbook
+from engine.enrollment.steering import journey_state
 from engine.errors import BadInput, ChannelError, NotFound
 from engine.events.intake import Intake
 from engine.expressions.evaluate import evaluate, is_true, resolve
@@ -146,7 +147,9 @@ class Performer:
 
     def _open(self, unit: Unit, enrollment_id: str, effect: Perform, now: datetime) -> _Scene | Result:
         enrollment = self._find(unit, enrollment_id)
-        plan = self._planbook.plan(unit, enrollment.digest)
+        if effect.digest not in (None, enrollment.digest) and enrollment.state == "active":
+            enrollment = self._move(unit, enrollment, str(effect.digest), now)
+        plan = self._planbook.plan(unit, effect.digest or enrollment.digest)
         step = plan.steps[effect.step_id]
         profile = unit.profiles.find(enrollment.profile_id)
         over = self._over(unit, plan, enrollment, profile, now)
@@ -159,18 +162,23 @@ class Performer:
             self._end(unit, enrollment, reason, event, now)
             return Over(reason=reason)
         assert profile is not None, "who is nobody's is over"
-        is_new = effect.attempt == 1 or enrollment.waiting == "held"
+        is_held = enrollment.waiting == "held"
+        is_new = effect.attempt == 1 or is_held
         here = (effect.step_id, effect.visit, effect.reached_at)
         is_repeat = is_new and (enrollment.step_id, enrollment.visit, enrollment.reached_at) == here
         if is_new or isinstance(step, Send):
-            record = unit.journeys.find(plan.journey)
-            if record and record.state == "stopped":
+            state = journey_state(unit, plan.journey)
+            if state == "stopped":
                 # Entered while the journey was being stopped.
                 end_enrollment(unit, enrollment, "stopped", now, tell=False)
                 return Over(reason="stopped")
-            if record and record.state == "paused":
+            # Whom a resume will let on in their turn, a move leaves where they are.
+            if state == "paused" or (is_held and effect.digest is not None):
                 self._stand(unit, enrollment, effect, waiting="held", wake_at=None)
                 return Held()
+        if effect.digest is not None and enrollment.waiting == "retry" and not is_new:
+            # A move is no reason to ask the provider before its time.
+            return WaitUntil(until=enrollment.wake_at, why="retry")
         facts = self._facts.of(unit, profile, now, enrollment=enrollment)
         if is_new:
             enrollment = self._stand(unit, enrollment, effect, waiting=None, wake_at=None)
@@ -180,6 +188,16 @@ class Performer:
             if not is_repeat:
                 self._note(unit, enrollment, now, "reached")
         return _Scene(unit, plan, enrollment, profile, effect, facts, now, is_repeat)
+
+    def _move(self, unit: Unit, enrollment: Enrollment, digest: str, now: datetime) -> Enrollment:
+        """The enrollment on another version; what steps left behind is found under their new ids, too."""
+        plan = self._planbook.plan(unit, digest)
+        renamed = {old: new for old, new in plan.moved.items() if old not in plan.steps}
+        left = {**{renamed.get(old, old): values for old, values in enrollment.steps.items()}, **enrollment.steps}
+        self._note(unit, enrollment, now, "moved", version=digest)
+        moved = replace(enrollment, digest=digest, steps=left)
+        unit.enrollments.save(moved)
+        return moved
 
     def _over(
         self, unit: Unit, plan: Plan, enrollment: Enrollment, profile: Profile | None, now: datetime
@@ -440,10 +458,12 @@ class Performer:
             return Done()
         values = resolve(step.values, scene.facts)
         plan = self._planbook.current.get(step.journey)
-        if plan is None:
-            raise NotFound(f"journey {step.journey!r} is not part of this project")
-        came = self._entries.enter(scene.unit, plan, scene.profile, Occasion(at=scene.now, values=values), scene.now)
-        started = came.enrollment_id if isinstance(came, Enrollment) else None
+        started = None
+        # On an older version, a person may come to a journey that has gone from the project since.
+        if plan is not None:
+            occasion = Occasion(at=scene.now, values=values)
+            came = self._entries.enter(scene.unit, plan, scene.profile, occasion, scene.now)
+            started = came.enrollment_id if isinstance(came, Enrollment) else None
         self._note(scene.unit, scene.enrollment, scene.now, "started", enrollment_id=started, journey=step.journey)
         return Done()
 

@@ -126,7 +126,20 @@ class Reconsider:
     kind: Literal["reconsider"] = "reconsider"
 
 
-Input = Started | Performed | Woke | Arrived | Left | Resumed | Reconsider
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """A deploy moves the person to another version. The driver hands that version's plan to `advance` along with it.
+
+    Where the person's step has vanished from it and is not mapped, the move cannot be made: no effect follows, and the
+    driver stays with the plan that it had.
+    """
+
+    #: Hash of the plan to go on with.
+    digest: str
+    kind: Literal["moved"] = "moved"
+
+
+Input = Started | Performed | Woke | Arrived | Left | Resumed | Reconsider | Moved
 
 
 # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -145,6 +158,8 @@ class Perform:
     pass_began_at: datetime | None = None
     #: True where `wake_at` of this visit has come (a wait is over, `within` has passed, a deferral is due).
     is_due: bool = False
+    #: Set where the person is moved to another version: the record of it is one transaction with this step's.
+    digest: str | None = None
     kind: Literal["perform"] = "perform"
 
 

@@ -27,6 +27,7 @@ from engine.plan.effects import (
     Held,
     Input,
     Left,
+    Moved,
     Over,
     Perform,
     Performed,
@@ -76,6 +77,8 @@ def advance(plan: Plan, state: State, event: Input, now: datetime) -> tuple[Stat
             if state.mode == "waiting" and isinstance(step, Wait | Send):
                 return _perform(plan, state)
             return state, ()
+        case Moved():
+            return _move(plan, state, event)
         case _:
             assert_never(event)
 
@@ -154,7 +157,7 @@ def _enter(plan: Plan, state: State, step_id: str | None, now: datetime) -> tupl
     return _perform(plan, entered)
 
 
-def _perform(plan: Plan, state: State, *, is_due: bool = False) -> tuple[State, tuple[Effect, ...]]:
+def _perform(plan: Plan, state: State, *, is_due: bool = False) -> tuple[State, tuple[Perform]]:
     step = plan.steps[str(state.step_id)]
     reached_at = state.reached_at or state.entered_at
     since: datetime | None = None
@@ -179,6 +182,33 @@ def _perform(plan: Plan, state: State, *, is_due: bool = False) -> tuple[State, 
         is_due=is_due,
     )
     return performing, (effect,)
+
+
+def _move(plan: Plan, state: State, move: Moved) -> tuple[State, tuple[Effect, ...]]:
+    """Goes on with another version's plan, at the same step or where that has moved to; what has passed is kept.
+
+    The step is performed once more, so that its moment, or what it awaits, is worked out anew from when it was reached.
+    """
+    if state.mode not in ("waiting", "held"):
+        return state, ()
+    renamed = {old: new for old, new in plan.moved.items() if old not in plan.steps}
+    step_id = renamed.get(str(state.step_id), str(state.step_id))
+    if step_id not in plan.steps:
+        return state, ()
+    began = {**{renamed.get(old, old): at for old, at in state.began.items()}, **state.began}
+    passes = {renamed.get(old, old): each for old, each in state.passes.items()}
+    moved = replace(
+        state,
+        began=began,
+        passes={each: passes[each] for each in passes if isinstance(plan.steps.get(each), Repeat)},
+    )
+    if step_id != state.step_id:
+        # Visits are counted by id for good: what was delivered in one visit is never delivered in another.
+        visit = state.visits.get(step_id, 0) + 1
+        visits = {**state.visits, step_id: visit}
+        moved = replace(moved, step_id=step_id, visit=visit, attempt=0, visits=visits)
+    performing, (effect,) = _perform(plan, moved)
+    return performing, (replace(effect, digest=move.digest),)
 
 
 def _finish(state: State, reason: str) -> tuple[State, tuple[Effect, ...]]:

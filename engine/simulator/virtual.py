@@ -10,7 +10,7 @@ from itertools import count
 
 from engine.assembly import Engine
 from engine.enrollment.model import Enrollment, Stimulus
-from engine.plan.effects import Finish, Input, Perform, Performed, Started, Woke
+from engine.plan.effects import Finish, Input, Moved, Perform, Performed, Started, Woke
 from engine.plan.interpreter import advance, begin
 from engine.plan.model import Plan
 from engine.plan.state import State
@@ -29,10 +29,8 @@ class VirtualCarrier:
 
     def deliver(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
         if isinstance(stimulus.input, Started) and enrollment.enrollment_id not in self._carried:
-            with self._engine.store.transaction() as unit:
-                plan = self._engine.plans.plan(unit, enrollment.digest)
             state = begin(enrollment_id=enrollment.enrollment_id, entered_at=enrollment.entered_at)
-            self._carried[enrollment.enrollment_id] = (plan, state)
+            self._carried[enrollment.enrollment_id] = (self._plan(enrollment.digest), state)
         self._inputs.append((enrollment.enrollment_id, stimulus.input))
 
     def approach(self, moment: datetime) -> None:
@@ -64,7 +62,11 @@ class VirtualCarrier:
         now = self._clock()
         pending: deque[Input] = deque([event])
         while pending:
-            state, effects = advance(plan, state, pending.popleft(), now)
+            each = pending.popleft()
+            onto = self._plan(each.digest) if isinstance(each, Moved) else plan
+            state, effects = advance(onto, state, each, now)
+            if effects:
+                plan = onto
             for effect in effects:
                 match effect:
                     case Perform():
@@ -80,6 +82,10 @@ class VirtualCarrier:
         self._carried[enrollment_id] = (plan, state)
         if state.mode == "waiting" and state.wake_at is not None:
             heapq.heappush(self._timers, (state.wake_at, next(self._order), enrollment_id))
+
+    def _plan(self, digest: str) -> Plan:
+        with self._engine.store.transaction() as unit:
+            return self._engine.plans.plan(unit, digest)
 
     def _is_armed(self, timer: tuple[datetime, int, str]) -> bool:
         """A timer set for a wait that is over no longer counts."""

@@ -11,7 +11,7 @@ from sqlalchemy import JSON, TIMESTAMP, BigInteger, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from engine.enrollment.model import Nudge
-from engine.plan.effects import Arrived, Left, Reconsider, Resumed, Started
+from engine.plan.effects import Arrived, Left, Moved, Reconsider, Resumed, Started
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -21,6 +21,7 @@ _NUDGES: dict[str, type[Nudge]] = {
     "left": Left,
     "resumed": Resumed,
     "reconsider": Reconsider,
+    "moved": Moved,
 }
 
 

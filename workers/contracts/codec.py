@@ -17,6 +17,7 @@ from engine.plan.effects import (
     Done,
     Held,
     Left,
+    Moved,
     Over,
     Perform,
     Reconsider,
@@ -57,6 +58,8 @@ def input_to_json(event: Nudge) -> Json:
             return {"kind": event.kind, "step_id": event.step_id, "visit": event.visit, "goto": event.goto}
         case Left():
             return {"kind": event.kind, "reason": event.reason}
+        case Moved():
+            return {"kind": event.kind, "digest": event.digest}
         case _:
             assert_never(event)
 
@@ -73,6 +76,8 @@ def input_from_json(data: Mapping[str, Any]) -> Nudge:
             return Arrived(step_id=data["step_id"], visit=data["visit"], goto=data["goto"])
         case "left":
             return Left(reason=data["reason"])
+        case "moved":
+            return Moved(digest=data["digest"])
         case unknown:
             raise ValueError(f"unknown input {unknown!r}: it was written by a later release")
 
@@ -112,7 +117,8 @@ def result_from_json(data: Mapping[str, Any]) -> Result:
 
 
 def perform_to_json(effect: Perform) -> Json:
-    return {
+    moved = {} if effect.digest is None else {"digest": effect.digest}
+    return moved | {
         "kind": effect.kind,
         "step_id": effect.step_id,
         "visit": effect.visit,
@@ -135,6 +141,7 @@ def perform_from_json(data: Mapping[str, Any]) -> Perform:
         passes_begun=data["passes_begun"],
         pass_began_at=maybe_instant(data["pass_began_at"]),
         is_due=data["is_due"],
+        digest=data.get("digest"),
     )
 
 

@@ -32,9 +32,12 @@ class StimulusPayload:
 
     input: Nudge
     created_at: datetime
+    #: Of a move: the new plan's, as `EnrollmentStart.urgent_topics`.
+    urgent_topics: tuple[str, ...] = ()
 
     def to_json(self) -> Json:
-        return {
+        urgent = {"urgent_topics": list(self.urgent_topics)} if self.urgent_topics else {}
+        return urgent | {
             "v": VERSION,
             "input": codec.input_to_json(self.input),
             "created_at": codec.instant_to_json(self.created_at),
@@ -43,7 +46,11 @@ class StimulusPayload:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         _check(data, "a stimulus")
-        return cls(input=codec.input_from_json(data["input"]), created_at=codec.instant_from_json(data["created_at"]))
+        return cls(
+            input=codec.input_from_json(data["input"]),
+            created_at=codec.instant_from_json(data["created_at"]),
+            urgent_topics=tuple(data.get("urgent_topics", ())),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

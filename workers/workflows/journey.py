@@ -18,7 +18,7 @@ from typing import Any, NoReturn, assert_never
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from engine.plan.effects import Finish, Input, Left, Perform, Performed, Started, WaitUntil, Woke
+from engine.plan.effects import Effect, Finish, Input, Left, Moved, Perform, Performed, Started, WaitUntil, Woke
 from engine.plan.interpreter import advance, begin
 from engine.plan.model import Plan, Send
 from engine.plan.words import describe
@@ -71,7 +71,11 @@ class _Carriage:
 
     def __init__(self, start: EnrollmentStart, plan: Plan, queue: deque[StimulusPayload]) -> None:
         self._start = start
+        #: Version and its plan, until a deploy moves the person to another.
+        self._digest = start.digest
         self._plan = plan
+        #: By version: topics whose sends go first.
+        self._urgent_topics = {start.digest: start.urgent_topics}
         self._queue = queue
         self._state = start.state or begin(enrollment_id=start.enrollment_id, entered_at=start.entered_at)
         self._under_way: workflow.ActivityHandle[Any] | None = None
@@ -125,6 +129,8 @@ class _Carriage:
             return Woke(), wake_at
         await workflow.wait_condition(lambda: bool(self._queue))
         stimulus = self._queue.popleft()
+        if isinstance(stimulus.input, Moved):
+            self._urgent_topics[stimulus.input.digest] = stimulus.urgent_topics
         return stimulus.input, stimulus.created_at
 
     async def _is_due(self, wake_at: datetime) -> bool:
@@ -157,7 +163,10 @@ class _Carriage:
     def _take(self, event: Input, cause: datetime) -> None:
         """Hands one input to the interpreter and starts what comes of it."""
         now = self._moment = self._on_grid(cause)
-        self._state, effects = advance(self._plan, self._state, event, now)
+        if isinstance(event, Moved):
+            effects = self._move(event, now)
+        else:
+            self._state, effects = advance(self._plan, self._state, event, now)
         for effect in effects:
             match effect:
                 case Perform():
@@ -167,11 +176,18 @@ class _Carriage:
                 case _:
                     assert_never(effect)
 
+    def _move(self, event: Moved, now: datetime) -> tuple[Effect, ...]:
+        plan = PLANS.plan(event.digest)
+        self._state, effects = advance(plan, self._state, event, now)
+        if effects:
+            self._plan, self._digest = plan, event.digest
+        return effects
+
     def _perform(self, effect: Perform, now: datetime) -> None:
         step = self._plan.steps[effect.step_id]
         request = PerformRequest(enrollment_id=self._start.enrollment_id, effect=effect, now=now)
         if isinstance(step, Send):
-            is_urgent = step.topic in self._start.urgent_topics
+            is_urgent = step.topic in self._urgent_topics[self._digest]
             self._under_way = calls.dispatch(
                 request, step, journey=self._plan.journey, is_urgent=is_urgent, summary=describe(step)
             )
@@ -189,7 +205,13 @@ class _Carriage:
             self._under_way = None
 
     def _continue_as_new(self) -> NoReturn:
-        start = replace(self._start, state=self._state, queue=tuple(self._queue))
+        start = replace(
+            self._start,
+            digest=self._digest,
+            urgent_topics=self._urgent_topics[self._digest],
+            state=self._state,
+            queue=tuple(self._queue),
+        )
         workflow.continue_as_new(start.to_json())
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────
