@@ -42,6 +42,7 @@ class Engine:
         public_url: str,
         clock: Callable[[], datetime],
         forced: Forced | None = None,
+        renderer: Renderer | None = None,
     ) -> None:
         forced = forced or Forced()
         self.project = project
@@ -55,7 +56,7 @@ class Engine:
         self.ledger = Ledger(project, project_key)
         self.intake = Intake(project, project_key)
         self.receipts = Receipts(project, self.ledger)
-        self.mailing = Mailing(project, project_key, public_url, Renderer(project))
+        self.mailing = Mailing(project, project_key, public_url, renderer or Renderer(project))
         self.dispatcher = Dispatcher(
             project=project,
             gate=Gate(project, project_key),

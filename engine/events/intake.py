@@ -31,7 +31,7 @@ IDENTIFIED = "Identified"
 #: A sender's clock may be this much ahead.
 AHEAD = timedelta(minutes=5)
 #: Nothing that we are told about happened earlier: such a timestamp is a unit mistaken for another.
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _NAME_LENGTH = 200
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
@@ -252,7 +252,7 @@ def _instant(timestamp: datetime | None, now: datetime) -> tuple[datetime, bool]
     if timestamp.tzinfo is None:
         raise BadInput("the timestamp has no offset: write it like 2026-03-02T10:00:00Z")
     if timestamp < EARLIEST:
-        raise BadInput("the timestamp is before the year 2000: were seconds taken for milliseconds?")
+        raise BadInput("the timestamp is before the year 1990: were seconds taken for milliseconds?")
     if timestamp > now + AHEAD:
         return now, True
     return timestamp.astimezone(UTC), False

@@ -79,8 +79,11 @@ class Renderer:
     The files are read when it is made: a template changed afterwards counts from the next start.
     """
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, keeps_bodies: bool = True) -> None:
+        """Without `keeps_bodies` a message is rendered, so that what cannot be is found, and its body is dropped: for
+        counting many that nobody will read."""
         self._locale = project.locale
+        self._keeps_bodies = keeps_bodies
         self._library = Library(project.root)
         self._desks: dict[tuple[str, ...], _Desk] = {}
         self._compiled: dict[tuple[str, str, str, tuple[str, ...]], _Compiled] = {}
@@ -102,7 +105,7 @@ class Renderer:
             if channel.kind == "email":
                 if not subject:
                     raise RenderError(f"templates/{compiled.path}: an email needs a `subject` in its front matter")
-                html, text = _page(compiled, {**values, "subject": subject, "preheader": preheader})
+                html, text = self._page(compiled, {**values, "subject": subject, "preheader": preheader})
             else:
                 text = _render(compiled.body, values).strip()
             blocks = tuple(_rendered_blocks(compiled.blocks, with_escaped_marks(values))) if compiled.blocks else ()
@@ -111,13 +114,32 @@ class Renderer:
         return Rendered(
             subject=subject or None,
             preheader=preheader or None,
-            html=html,
-            text=text,
+            html=html if self._keeps_bodies else None,
+            text=text if self._keeps_bodies else "",
             from_=from_ or None,
             blocks=blocks,
             source=compiled.path,
             digest=compiled.digest,
         )
+
+    def _page(self, compiled: _Compiled, values: dict[str, Any]) -> tuple[str, str]:
+        """The HTML as it is mailed, and its text twin."""
+        html = _render(compiled.body, values)
+        if not is_whole(html):
+            if compiled.layout:
+                html = _render(compiled.layout, {**values, "content": Markup(html)})
+            else:
+                html = in_skeleton(html, subject=values["subject"], locale=values["locale"])
+        check_links(html)
+        if not self._keeps_bodies:
+            return html, _render(compiled.twin, values).strip() if compiled.twin else html
+        text = _render(compiled.twin, values).strip() if compiled.twin else text_of(html)
+        if values["preheader"]:
+            html = with_preheader(html, values["preheader"])
+        html = with_inlined_styles(html)
+        if len(html) > MAX_OUTPUT:
+            raise TooMuch
+        return html, text
 
     def _find(self, channel: Channel, template: str, locale: str) -> _Compiled:
         folder = channel.templates or channel.name
@@ -199,24 +221,6 @@ def _render(template: Template, values: Mapping[str, Any]) -> str:
     # Not `template.render`: it rewrites tracebacks, which costs more than a message.
     context = template.new_context(dict(values))
     return template.environment.concat(template.root_render_func(context))
-
-
-def _page(compiled: _Compiled, values: dict[str, Any]) -> tuple[str, str]:
-    """The HTML as it is mailed, and its text twin."""
-    html = _render(compiled.body, values)
-    if not is_whole(html):
-        if compiled.layout:
-            html = _render(compiled.layout, {**values, "content": Markup(html)})
-        else:
-            html = in_skeleton(html, subject=values["subject"], locale=values["locale"])
-    check_links(html)
-    text = _render(compiled.twin, values).strip() if compiled.twin else text_of(html)
-    if values["preheader"]:
-        html = with_preheader(html, values["preheader"])
-    html = with_inlined_styles(html)
-    if len(html) > MAX_OUTPUT:
-        raise TooMuch
-    return html, text
 
 
 def _one_line(path: str, key: str, text: str) -> str:

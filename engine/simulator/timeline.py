@@ -5,12 +5,12 @@ The carrier is the only difference between virtual time and Temporal: it runs th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Protocol
 
 from engine.enrollment.carrier import Carrier
-from engine.simulator.scenario import LONGEST
+from engine.simulator.scenario import LONGEST, Row
 from engine.simulator.world import World
 
 #: Nothing that works settles in more rounds at one instant; what does not is a cycle that makes no time pass.
@@ -37,19 +37,25 @@ class SimulatedCarrier(Carrier, Protocol):
         ...
 
 
-def play(world: World, carrier: SimulatedCarrier, on_progress: Callable[[datetime], None] | None = None) -> datetime:
+def play(
+    world: World,
+    carrier: SimulatedCarrier,
+    on_progress: Callable[[datetime], None] | None = None,
+    rows: Iterable[Row] | None = None,
+) -> datetime:
     """Plays the world's scenario to its end; the instant at which it ended.
 
-    The end is `until`, else when nothing is pending any more, after 400 days at the latest.
+    The end is `until`, else when nothing is pending any more, after 400 days at the latest. `rows` are read as time
+    goes on, in place of the scenario's own: by time, none before the start.
     """
     world.begin()
     end = world.scenario.until or world.scenario.start + LONGEST
-    rows = [row for row in world.scenario.rows if world.scenario.start <= row.at <= end]
-    place = 0
+    coming = iter(rows if rows is not None else (row for row in world.scenario.rows if row.at >= world.scenario.start))
+    upcoming = next(coming, None)
     while True:
         moments = [world.engine.sweeper.next_at(), carrier.next_wake_at(), _next_stimulus(world)]
-        if place < len(rows):
-            moments.append(rows[place].at)
+        if upcoming:
+            moments.append(upcoming.at)
         pending = [moment for moment in moments if moment is not None]
         moment = max(min(pending), world.clock.now) if pending else None
         if moment is None or moment > end:
@@ -58,10 +64,10 @@ def play(world: World, carrier: SimulatedCarrier, on_progress: Callable[[datetim
             on_progress(moment)
         carrier.approach(moment)
         world.clock.now = moment
-        while place < len(rows) and rows[place].at == moment:
-            world.apply(rows[place])
+        while upcoming and upcoming.at == moment:
+            world.apply(upcoming)
             _settle(world, carrier, moment)
-            place += 1
+            upcoming = next(coming, None)
         _settle(world, carrier, moment)
         if world.engine.sweeper.sweep(moment):
             _settle(world, carrier, moment)

@@ -14,11 +14,11 @@ from engine.consent.model import Action as ConsentAction
 from engine.consent.model import Actor
 from engine.delivery.message import Adapter, Receipt
 from engine.delivery.model import TAKEN
-from engine.enrollment.entry import Occasion
 from engine.enrollment.performer import Forced
 from engine.errors import BadInput, Conflict, GrantRefused
 from engine.profiles.model import Profile
 from engine.project import Project
+from engine.rendering.renderer import Renderer
 from engine.simulator.counterparts import SimulatedCaller, SimulatedProvider
 from engine.simulator.scenario import (
     Action,
@@ -63,6 +63,7 @@ class World:
         *,
         adapters: Mapping[str, Adapter] | None = None,
         public_url: str = "https://shop.example",
+        renderer: Renderer | None = None,
     ) -> None:
         taking_part = scenario.journeys
         plans = {n: p for n, p in project.plans.items() if taking_part is None or n in taking_part}
@@ -89,6 +90,7 @@ class World:
                     for step, sides in scenario.forced_split.items()
                 },
             ),
+            renderer=renderer,
         )
         self._count = 0
 
@@ -172,7 +174,7 @@ class World:
                 if plan is None:
                     raise BadInput(f"journey {action.journey!r} takes no part in this scenario (`journeys:`)")
                 with self._person(action.person, now) as (unit, profile):
-                    engine.entries.enter(unit, plan, profile, Occasion(at=now, values=action.values), now)
+                    engine.entries.call_in(unit, plan, profile, action.values, now)
             case Aliased():
                 with self.store.transaction() as unit:
                     engine.intake.alias(unit, previous_id=action.other, user_id=action.person, now=now)
