@@ -13,7 +13,7 @@ from engine.enrollment.model import Enrollment, Refusal, Stimulus, TrailEntry
 from engine.enrollment.planbook import Planbook
 from engine.expressions.evaluate import evaluate, is_true
 from engine.plan.effects import Started
-from engine.plan.model import Plan
+from engine.plan.model import ApiTrigger, Plan
 from engine.profiles.model import Event, Profile, Value
 from engine.store import Unit
 
@@ -46,6 +46,19 @@ class Entries:
         self._planbook = planbook
         self._facts = facts
         self._exits = exits
+
+    def call_in(
+        self, unit: Unit, plan: Plan, profile: Profile, values: Mapping[str, Value], now: datetime
+    ) -> Enrollment | Refusal | None:
+        """Enters who is called by name, with values; None where every `api` trigger's own condition is false.
+
+        The caller holds the profile's lock.
+        """
+        facts = self._facts.of(unit, profile, now, trigger=values, event_values=values)
+        triggers = [trigger for trigger in plan.triggers if isinstance(trigger, ApiTrigger)]
+        if triggers and not any(is_true(trigger.condition, facts) for trigger in triggers):
+            return None
+        return self.enter(unit, plan, profile, Occasion(at=now, values=values), now)
 
     def enter(
         self, unit: Unit, plan: Plan, profile: Profile, occasion: Occasion, now: datetime

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,10 +10,8 @@ from fastapi import APIRouter, Depends, Header, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from engine.consent.model import ConsentRecord
-from engine.enrollment.entry import Occasion
 from engine.enrollment.model import Enrollment
 from engine.errors import BadInput, Conflict, NotFound
-from engine.expressions.evaluate import is_true
 from engine.insight import activity, people, why
 from engine.plan.model import ApiTrigger
 from engine.profiles.model import Profile
@@ -152,17 +150,14 @@ def _enroll(engine: Engine, unit: Unit, name: str, body: Enroll, now: datetime) 
     plan = engine.plans.current.get(name)
     if plan is None:
         raise NotFound(f"no journey `{name}` in this project")
-    triggers = [trigger for trigger in plan.triggers if isinstance(trigger, ApiTrigger)]
-    if not triggers:
+    if not any(isinstance(trigger, ApiTrigger) for trigger in plan.triggers):
         raise Conflict(f"journey `{name}` has no trigger `api: true`")
     profile = engine.intake.ensure(unit, "external", body.user_id, now)
     if profile.erased_at is not None:
         raise Conflict("this person was erased")
-    values: Mapping[str, Any] = body.with_
-    facts = engine.facts.of(unit, profile, now, trigger=values, event_values=values)
-    if not any(is_true(trigger.condition, facts) for trigger in triggers):
+    came = engine.entries.call_in(unit, plan, profile, body.with_, now)
+    if came is None:
         return {"enrolled": False, "reason": "not_triggered", "enrollment_id": None}
-    came = engine.entries.enter(unit, plan, profile, Occasion(at=now, values=values), now)
     if isinstance(came, Enrollment):
         return {"enrolled": True, "reason": None, "enrollment_id": came.enrollment_id}
     return {"enrolled": False, "reason": came.reason, "enrollment_id": None}
