@@ -1,15 +1,17 @@
 """The due index: for every profile, the next moments at which only time changes something.
 
 A sweep reads what is due and nothing else, so these rows are put when events and attributes come in, and again when
-they fire. A row is one per `(kind, profile, subject)`; `basis` says what its moment was computed from, so that one
-lapse, one date value, one local occasion fires once.
+they fire. A row is one per `(kind, profile, subject)`; `basis` says what a lapse is counted from, and which date or
+local occasion fired last, so that each fires once. What an arrival would move stays where its moment has come and no
+sweep has seen it: late, never lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from engine import schedule
 from engine.enrollment.facts import FactsSource, zone_of
@@ -19,9 +21,13 @@ from engine.expressions.evaluate import evaluate
 from engine.expressions.references import references
 from engine.expressions.stability import next_change
 from engine.expressions.values import as_local_date
-from engine.plan.model import DateTrigger, InactiveTrigger
+from engine.plan.model import DateTrigger, InactiveTrigger, ScheduleTrigger
 from engine.profiles.model import Event, Profile
 from engine.store import Unit
+
+#: The moment of a row that only remembers what has fired.
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,9 @@ class DueIndex:
     def after_event(self, unit: Unit, profile: Profile, event: Event, now: datetime) -> None:
         """An event re-arms lapses, and moves dates that are computed from events."""
         for subject, trigger in self._inactive:
-            if self._concerns(trigger, event):
-                self._arm(unit, subject, trigger, profile, event)
+            # A late report of something older than what we know moves nothing.
+            if self._concerns(trigger, event) and self.last_event(unit, trigger, profile) == event:
+                self.arm(unit, subject, trigger, profile, event)
         for subject, dated in self._dates:
             if event.name in references(dated.date).events:
                 self.put_date(unit, subject, dated, profile, now)
@@ -79,7 +86,9 @@ class DueIndex:
 
     def arrival_of_profile(self, unit: Unit, profile: Profile, now: datetime) -> None:
         """A profile that was not here before takes part in schedules of its own zone."""
-        self.put_local_schedules(unit, profile, now)
+        for subject, trigger in self._local_schedules:
+            if unit.dues.find("schedule", profile.profile_id, str(subject)) is None:
+                self._put_local_schedule(unit, subject, trigger, profile, now)
 
     def forget(self, unit: Unit, profile_id: str) -> None:
         """An erased person has no moments."""
@@ -107,9 +116,9 @@ class DueIndex:
             )
             self.put_segment(unit, profile, segment, now)
         for subject, trigger in self._inactive:
-            concerned = [e for e in unit.events.of(profile.profile_id, trigger.event) if self._concerns(trigger, e)]
-            if concerned and concerned[-1].timestamp + timedelta(seconds=trigger.for_seconds) > now:
-                self._arm(unit, subject, trigger, profile, concerned[-1])
+            last = self.last_event(unit, trigger, profile)
+            if last and last.timestamp + timedelta(seconds=trigger.for_seconds) > now:
+                self.arm(unit, subject, trigger, profile, last)
         for subject, dated in self._dates:
             self.put_date(unit, subject, dated, profile, now)
         self.put_local_schedules(unit, profile, now)
@@ -120,9 +129,12 @@ class DueIndex:
         assert zone is not None, "the language checks the project's zone"
         for plan, index, trigger in self._planbook.schedules:
             subject = Subject(plan.journey, index)
-            if trigger.zone == "project" and unit.dues.find("schedule", "", str(subject)) is None:
-                fires_at = schedule.next_fire(trigger.cron, zone, now)
-                unit.dues.put(Due(kind="schedule", profile_id="", subject=str(subject), due_at=fires_at))
+            if trigger.zone != "project":
+                continue
+            known = unit.dues.find("schedule", "", str(subject))
+            if known is None or known.due_at > now or not fires_at(trigger, zone, known.due_at):
+                due_at = schedule.next_fire(trigger.cron, zone, now)
+                unit.dues.put(Due(kind="schedule", profile_id="", subject=str(subject), due_at=due_at))
 
     # ── single rows ──────────────────────────────────────────────────────────────────────────────────────────────────
     def put_date(
@@ -136,14 +148,23 @@ class DueIndex:
         fired: datetime | None = None,
     ) -> None:
         """The next moment of a date trigger, at or after `now`; after `fired` where it has just fired."""
-        facts = self._facts.of(unit, profile, now)
-        value = as_local_date(evaluate(trigger.date, facts), facts)
-        moment = None
-        if value is not None:
-            after = now if fired is None else fired + timedelta(microseconds=1)
-            zone = zone_of(profile, self._facts.project)
-            moment = schedule.next_date_moment(value, trigger.at, zone, trigger.is_yearly, after)
-        if moment is None or value is None:
+        known = unit.dues.find("date", profile.profile_id, str(subject))
+        if (
+            known
+            and fired is None
+            and known.due_at <= now
+            and self.date_moment(unit, trigger, profile, known.due_at) == known.due_at
+        ):
+            return  # it has come and no sweep has seen it yet
+        zone = zone_of(profile, self._facts.project)
+        done = known.basis if known else ""
+        if fired is not None:
+            done = fired.astimezone(zone).date().isoformat()
+        moment = self.date_moment(unit, trigger, profile, now if fired is None else fired + _TICK)
+        if moment is not None and moment.astimezone(zone).date().isoformat() == done:
+            # It fired for this very date, in another zone.
+            moment = self.date_moment(unit, trigger, profile, moment + _TICK)
+        if moment is None and not done:
             unit.dues.remove("date", profile.profile_id, str(subject))
         else:
             unit.dues.put(
@@ -151,10 +172,18 @@ class DueIndex:
                     kind="date",
                     profile_id=profile.profile_id,
                     subject=str(subject),
-                    due_at=moment,
-                    basis=value.isoformat(),
+                    due_at=moment or NEVER,
+                    basis=done,
                 )
             )
+
+    def date_moment(self, unit: Unit, trigger: DateTrigger, profile: Profile, after: datetime) -> datetime | None:
+        """The first moment, at or after `after`, at which a date trigger fires for a profile as it is now."""
+        facts = self._facts.of(unit, profile, after)
+        value = as_local_date(evaluate(trigger.date, facts), facts)
+        if value is None:
+            return None
+        return schedule.next_date_moment(value, trigger.at, facts.zone, trigger.is_yearly, after)
 
     def put_segment(self, unit: Unit, profile: Profile, segment: str, now: datetime) -> None:
         """The next moment at which time alone can change a membership."""
@@ -166,31 +195,37 @@ class DueIndex:
             unit.dues.put(Due(kind="segment", profile_id=profile.profile_id, subject=segment, due_at=moment))
 
     def put_local_schedules(self, unit: Unit, profile: Profile, now: datetime) -> None:
-        zone = zone_of(profile, self._facts.project)
         for subject, trigger in self._local_schedules:
-            known = unit.dues.find("schedule", profile.profile_id, str(subject))
-            fires_at = schedule.next_fire(trigger.cron, zone, now - timedelta(microseconds=1))
-            if known and known.basis and known.basis >= fires_at.astimezone(zone).replace(tzinfo=None).isoformat():
-                # Moved west after this local moment had come: it has been, once is enough.
-                fires_at = schedule.next_fire(trigger.cron, zone, fires_at)
-            unit.dues.put(
-                Due(
-                    kind="schedule",
-                    profile_id=profile.profile_id,
-                    subject=str(subject),
-                    due_at=fires_at,
-                    basis=known.basis if known else "",
-                )
+            self._put_local_schedule(unit, subject, trigger, profile, now)
+
+    def _put_local_schedule(
+        self, unit: Unit, subject: Subject, trigger: ScheduleTrigger, profile: Profile, now: datetime
+    ) -> None:
+        zone = zone_of(profile, self._facts.project)
+        known = unit.dues.find("schedule", profile.profile_id, str(subject))
+        if known and known.due_at <= now and fires_at(trigger, zone, known.due_at):
+            return  # it has come and no sweep has seen it yet
+        due_at = schedule.next_fire(trigger.cron, zone, now - _TICK)
+        if known and known.basis and known.basis >= due_at.astimezone(zone).replace(tzinfo=None).isoformat():
+            # Moved west after this local moment had come: it has been, once is enough.
+            due_at = schedule.next_fire(trigger.cron, zone, due_at)
+        unit.dues.put(
+            Due(
+                kind="schedule",
+                profile_id=profile.profile_id,
+                subject=str(subject),
+                due_at=due_at,
+                basis=known.basis if known else "",
             )
+        )
 
-    @staticmethod
-    def _concerns(trigger: InactiveTrigger, event: Event) -> bool:
-        return event.source == "intake" if trigger.event is None else event.name == trigger.event
+    def last_event(self, unit: Unit, trigger: InactiveTrigger, profile: Profile) -> Event | None:
+        """The newest event whose lack would be a lapse."""
+        known = unit.events.of(profile.profile_id, trigger.event)
+        return next((event for event in reversed(known) if self._concerns(trigger, event)), None)
 
-    def _arm(self, unit: Unit, subject: Subject, trigger: InactiveTrigger, profile: Profile, event: Event) -> None:
-        later = unit.events.of(profile.profile_id, trigger.event, since=event.timestamp)
-        if any(self._concerns(trigger, other) and other.timestamp > event.timestamp for other in later):
-            return  # a late report of something older than what we know moves nothing
+    def arm(self, unit: Unit, subject: Subject, trigger: InactiveTrigger, profile: Profile, event: Event) -> None:
+        """A lapse begins to be counted from an event."""
         unit.dues.put(
             Due(
                 kind="inactive",
@@ -200,3 +235,12 @@ class DueIndex:
                 basis=event.timestamp.isoformat(),
             )
         )
+
+    @staticmethod
+    def _concerns(trigger: InactiveTrigger, event: Event) -> bool:
+        return event.source == "intake" if trigger.event is None else event.name == trigger.event
+
+
+def fires_at(trigger: ScheduleTrigger, zone: ZoneInfo, moment: datetime) -> bool:
+    """Whether a schedule fires at that moment in that zone."""
+    return schedule.next_fire(trigger.cron, zone, moment - _TICK) == moment

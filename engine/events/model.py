@@ -36,7 +36,8 @@ class Due:
     #: `JOURNEY#TRIGGER_INDEX`, or the segment's name.
     subject: str
     due_at: datetime
-    #: What the moment was computed from (a date value, the last event's timestamp): a firing is once per value.
+    #: `inactive`: the timestamp that the lapse is counted from. `date`, `schedule`: the local date, or date and time,
+    #: of the occasion that fired last; empty where none has.
     basis: str = ""
 
 

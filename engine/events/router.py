@@ -77,6 +77,7 @@ class Router:
         if profile is None or profile.erased_at is not None:
             self._erased(unit, occurrence)
             return
+        self._dues.arrival_of_profile(unit, profile, now)
         match occurrence.kind:
             case "event":
                 event = unit.events.find(occurrence.ref)
@@ -105,8 +106,6 @@ class Router:
             elif enrollment.waiting == "event":
                 self._arrive(unit, plan, enrollment, profile, event, now)
         self._dues.after_event(unit, profile, event, now)
-        if not unit.memberships.of(profile.profile_id):
-            self._dues.arrival_of_profile(unit, profile, now)
         self.refresh_memberships(unit, profile, event.received_at, now)
         for plan in self._planbook.by_trigger_event.get(event.name, ()):
             facts = self._facts.of(unit, profile, now, event=event)
@@ -161,8 +160,6 @@ class Router:
     # ── other occurrences ────────────────────────────────────────────────────────────────────────────────────────────
     def _changed(self, unit: Unit, profile: Profile, occurrence: Occurrence, now: datetime) -> None:
         names = occurrence.detail.get("names", ())
-        if not unit.memberships.of(profile.profile_id):
-            self._dues.arrival_of_profile(unit, profile, now)
         self._dues.after_change(unit, profile, names, now)
         self.refresh_memberships(unit, profile, occurrence.at, now)
         if "timezone" in names:

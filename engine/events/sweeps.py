@@ -8,7 +8,7 @@ from engine import schedule
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, zone_of
 from engine.enrollment.planbook import Planbook
-from engine.events.dues import DueIndex, Subject
+from engine.events.dues import DueIndex, Subject, fires_at
 from engine.events.model import Due
 from engine.events.router import Router
 from engine.expressions.evaluate import is_true
@@ -69,6 +69,8 @@ class Sweeper:
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
                 return
             plan, trigger = found
+            if not self._is_still_due(unit, row, trigger, profile, now):
+                return
             self._put_next(unit, row, trigger, profile, now)
             facts = self._facts.of(unit, profile, now)
             is_meant = is_true(trigger.condition, facts)
@@ -76,6 +78,37 @@ class Sweeper:
                 is_meant = is_meant and facts.in_segment(trigger.to)
             if is_meant:
                 self._entries.enter(unit, plan, profile, Occasion(at=row.due_at), now)
+
+    def _is_still_due(
+        self,
+        unit: Unit,
+        row: Due,
+        trigger: InactiveTrigger | DateTrigger | ScheduleTrigger,
+        profile: Profile,
+        now: datetime,
+    ) -> bool:
+        """The store has the last word: what was taken in and not routed yet may have moved the moment. Then it is put
+        where it belongs now."""
+        subject = Subject.parse(row.subject)
+        match trigger:
+            case InactiveTrigger():
+                last = self._dues.last_event(unit, trigger, profile)
+                if last and last.timestamp + timedelta(seconds=trigger.for_seconds) <= row.due_at:
+                    return True
+                unit.dues.remove(row.kind, row.profile_id, row.subject)
+                if last:
+                    self._dues.arm(unit, subject, trigger, profile, last)
+                return False
+            case DateTrigger():
+                if self._dues.date_moment(unit, trigger, profile, row.due_at) == row.due_at:
+                    return True
+                self._dues.put_date(unit, subject, trigger, profile, now)
+                return False
+            case ScheduleTrigger():
+                if fires_at(trigger, zone_of(profile, self._facts.project), row.due_at):
+                    return True
+                self._dues.put_local_schedules(unit, profile, now)
+                return False
 
     def _put_next(self, unit: Unit, row: Due, trigger: Trigger, profile: Profile, now: datetime) -> None:
         match trigger:
@@ -102,7 +135,7 @@ class Sweeper:
         """A schedule in the project's zone: every member, one by one; the row moves on once all have been asked."""
         plan, trigger = self._trigger(row) or (None, None)
         zone = schedule.find_zone(self._facts.project.timezone)
-        if plan and zone and isinstance(trigger, ScheduleTrigger):
+        if plan and zone and isinstance(trigger, ScheduleTrigger) and fires_at(trigger, zone, row.due_at):
             with self._store.transaction() as unit:
                 profile_ids = unit.profiles.all_ids()
             for profile_id in profile_ids:
@@ -112,8 +145,10 @@ class Sweeper:
             with self._store.transaction() as unit:
                 unit.dues.put(Due(kind="schedule", profile_id="", subject=row.subject, due_at=following))
         else:
+            # No trigger of today's says so: it was deployed with another schedule, or without.
             with self._store.transaction() as unit:
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
+                self._dues.put_project_schedules(unit, now)
 
     def _invite(
         self, unit: Unit, plan: Plan, trigger: ScheduleTrigger, profile_id: str, at: datetime, now: datetime
@@ -121,8 +156,12 @@ class Sweeper:
         profile = unit.profiles.find(profile_id)
         if profile is None or profile.erased_at is not None:
             return
+        # A sweep killed half-way begins again: whoever it has asked is not asked twice.
+        asked_at = [each.entered_at for each in unit.enrollments.of(profile_id=profile_id, journey=plan.journey)]
+        asked_at += [each.refused_at for each in unit.enrollments.refusals(profile_id=profile_id, journey=plan.journey)]
+        if at in asked_at:
+            return
         facts = self._facts.of(unit, profile, now)
-        # A sweep killed half-way begins again: whoever entered at this very moment is not entered twice.
         if facts.in_segment(trigger.to) and is_true(trigger.condition, facts):
             self._entries.enter(unit, plan, profile, Occasion(at=at), now)
 
