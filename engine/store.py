@@ -35,9 +35,22 @@ class JourneyRecord:
     journey: str
     #: Version on which people enter.
     digest: str
-    state: Literal["active", "paused", "stopped"]
+    #: `retired`: the project has it no more; people inside go on to their end, and no one enters.
+    state: Literal["active", "paused", "stopped", "retired"]
     deployed_at: datetime
     changed_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """How many people inside a journey stand at one step of one version."""
+
+    digest: str
+    #: None: entered, and not come to the first step yet.
+    step_id: str | None
+    #: As `Enrollment.waiting`.
+    waiting: str | None
+    people: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,6 +151,15 @@ class Enrollments(Protocol):
         self, *, profile_id: str | None = None, journey: str | None = None, limit: int | None = None
     ) -> Sequence[Enrollment]:
         """Newest first (by `entered_at`, then by order of insertion)."""
+        ...
+
+    def inside(self, journey: str) -> Sequence[Enrollment]:
+        """The active ones of a journey, by `entered_at` and then by order of insertion."""
+        ...
+
+    def places(self, journey: str) -> Sequence[Place]:
+        """Where the people inside a journey stand, by version, step (before the first is first) and what they wait
+        for."""
         ...
 
     def last(self, journey: str, profile_id: str, key: str | None) -> Enrollment | None:
@@ -325,7 +347,7 @@ class Unit(Protocol):
     def access(self) -> Access: ...
 
     def lock(self, profile_id: str) -> None:
-        """Takes a profile's lock inside a transaction that began without it."""
+        """Takes a profile's lock inside a transaction that began without it; or a lock of any other name."""
         ...
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.delivery.model import COUNTED, TAKEN
-from engine.store import Store
+from engine.store import Place, Store
 from tests.storage.records import (
     AWKWARD,
     NOON,
@@ -314,3 +314,19 @@ def test_keys_are_replaced_and_listed_by_age_then_name(any_store: Store) -> None
         oldest_first = unit.access.keys()
         assert [each.key_hash for each in oldest_first] == ["a3", "a2", "a1"]
         assert unit.access.find_key("a2") == key("a2", name="a", scopes=())
+
+
+def test_the_people_inside_a_journey_are_listed_and_counted_by_where_they_stand(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        for number, (step, waiting) in enumerate([("b", "timer"), ("a", "event"), (None, None), ("b", "timer")]):
+            unit.enrollments.save(
+                enrollment(f"e{number}", profile_id=f"p{number}", entered_at=at(-number), step_id=step, waiting=waiting)
+            )
+        unit.enrollments.save(enrollment("other", journey="other"))
+        unit.enrollments.save(enrollment("gone", profile_id="p9", state="ended", reason="exit", step_id="b"))
+        inside = unit.enrollments.inside("welcome")
+        assert [each.enrollment_id for each in inside] == ["e3", "e2", "e1", "e0"]
+        assert unit.enrollments.places("welcome") == [
+            Place(digest=inside[0].digest, step_id=step, waiting=waiting, people=people)
+            for step, waiting, people in [(None, None, 1), ("a", "event", 1), ("b", "timer", 2)]
+        ]

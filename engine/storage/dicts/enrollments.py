@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
+from engine import store
 from engine.enrollment.model import Enrollment, Refusal, TrailEntry
 from engine.storage.dicts.shelf import Journal, Place, Shelf
 
@@ -15,6 +17,10 @@ def _active(enrollment: Enrollment) -> Place | None:
     if enrollment.state != "active":
         return None
     return enrollment.profile_id, (enrollment.entered_at, enrollment.enrollment_id)
+
+
+def _inside(enrollment: Enrollment) -> Place | None:
+    return (enrollment.journey, (enrollment.entered_at,)) if enrollment.state == "active" else None
 
 
 def _waking(enrollment: Enrollment) -> Place | None:
@@ -28,6 +34,7 @@ class DictEnrollments:
         self._enrollments: Shelf[str, Enrollment] = Shelf(journal)
         self._all = self._enrollments.index(lambda e: (None, (e.entered_at,)))
         self._by_profile = self._enrollments.index(lambda e: (e.profile_id, (e.entered_at,)))
+        self._inside = self._enrollments.index(_inside)
         self._by_journey = self._enrollments.index(lambda e: (e.journey, (e.entered_at,)))
         self._numbered = self._enrollments.index(lambda e: ((e.journey, e.profile_id, e.key), (e.number,)))
         self._active = self._enrollments.index(_active)
@@ -63,6 +70,17 @@ class DictEnrollments:
         else:
             found = self._all.backwards()
         return list(islice(found, limit))
+
+    def inside(self, journey: str) -> Sequence[Enrollment]:
+        return self._inside.all(journey)
+
+    def places(self, journey: str) -> Sequence[store.Place]:
+        counts = Counter((each.digest, each.step_id, each.waiting) for each in self._inside.all(journey))
+        places = [
+            store.Place(digest=digest, step_id=step_id, waiting=waiting, people=people)
+            for (digest, step_id, waiting), people in counts.items()
+        ]
+        return sorted(places, key=lambda place: (place.digest, place.step_id or "", place.waiting or ""))
 
     def last(self, journey: str, profile_id: str, key: str | None) -> Enrollment | None:
         return self._numbered.last((journey, profile_id, key))

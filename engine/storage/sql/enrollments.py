@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, literal_column, sele
 from engine.enrollment.model import Enrollment, Refusal, TrailEntry
 from engine.storage.sql.records import Records
 from engine.storage.tables import enrollments, refusals, trail
+from engine.store import Place
 
 _ENROLLMENTS = Records(Enrollment, enrollments, key=("enrollment_id",))
 _FIND = _ENROLLMENTS.select().where(enrollments.c.enrollment_id == bindparam("enrollment_id"))
@@ -21,6 +22,16 @@ _ACTIVE = (
     .order_by(enrollments.c.entered_at, enrollments.c.enrollment_id)
 )
 _NEWEST_FIRST = _ENROLLMENTS.select().order_by(enrollments.c.entered_at.desc(), enrollments.c.seq.desc())
+_INSIDE = (
+    _ENROLLMENTS.select()
+    .where(enrollments.c.journey == bindparam("journey"), _IS_ACTIVE)
+    .order_by(enrollments.c.entered_at, enrollments.c.seq)
+)
+_PLACES = (
+    select(enrollments.c.digest, enrollments.c.step_id, enrollments.c.waiting, func.count().label("people"))
+    .where(enrollments.c.journey == bindparam("journey"), _IS_ACTIVE)
+    .group_by(enrollments.c.digest, enrollments.c.step_id, enrollments.c.waiting)
+)
 _NUMBERED = (
     _ENROLLMENTS.select()
     .where(enrollments.c.journey == bindparam("journey"), enrollments.c.profile_id == bindparam("profile_id"))
@@ -82,6 +93,15 @@ class SqlEnrollments:
         if journey is not None:
             statement = statement.where(enrollments.c.journey == journey)
         return _ENROLLMENTS.all(self._connection, statement)
+
+    def inside(self, journey: str) -> Sequence[Enrollment]:
+        return _ENROLLMENTS.all(self._connection, _INSIDE, {"journey": journey})
+
+    def places(self, journey: str) -> Sequence[Place]:
+        rows = self._connection.execute(_PLACES, {"journey": journey})
+        places = [Place(digest=row.digest, step_id=row.step_id, waiting=row.waiting, people=row.people) for row in rows]
+        # Here, because databases differ in where they put what is missing and how they order text.
+        return sorted(places, key=lambda place: (place.digest, place.step_id or "", place.waiting or ""))
 
     def last(self, journey: str, profile_id: str, key: str | None) -> Enrollment | None:
         given = {"journey": journey, "profile_id": profile_id}
