@@ -13,25 +13,13 @@ from engine.consent.ledger import Ledger
 from engine.consent.replies import ReplyMeaning
 from engine.delivery.message import Receipt, ReceiptKind
 from engine.delivery.model import TAKEN, Delivery, Status
+from engine.delivery.receipt_events import event_name
 from engine.errors import BadInput
 from engine.events.model import Occurrence
 from engine.profiles.model import Event, Profile
 from engine.project import Channel, ChannelKind, Project
 from engine.store import Unit
 
-#: Segment's names: these words before `_DID`, but for `Unsubscribed`, which stands alone.
-_MEDIUM: Mapping[ChannelKind, str] = {"email": "Email", "sms": "SMS", "chat": "Chat"}
-_DID: Mapping[ReceiptKind, str] = {
-    "delivered": "Delivered",
-    "deferred": "Deferred",
-    "bounced": "Bounced",
-    "complained": "Marked as Spam",
-    "opened": "Opened",
-    "clicked": "Link Clicked",
-    "replied": "Replied",
-    "failed": "Failed",
-    "unknown": "Reported",
-}
 #: A status only ever moves to the right: receipts come late, twice and in any order.
 _RANK: Mapping[Status, int] = {
     "claimed": 0, "in_doubt": 0, "sent": 1, "delivered": 2, "bounced": 3, "opened": 4, "clicked": 5, "complained": 6,
@@ -88,7 +76,7 @@ class Receipts:
         event = Event(
             event_id=event_id,
             profile_id=profile.profile_id,
-            name=_name(channel, receipt),
+            name=event_name(channel.kind, receipt.kind),
             timestamp=_happened_at(receipt, delivery, now),
             received_at=now,
             properties=_properties(channel, receipt, delivery, meaning),
@@ -169,10 +157,6 @@ class Receipts:
             self._ledger.suppress(unit, channel=name, address=address, kind="complaint", source=source, now=now)
         elif address and receipt.kind in ("bounced", "failed") and receipt.is_hard:
             self._ledger.suppress(unit, channel=name, address=address, kind="hard_bounce", source=source, now=now)
-
-
-def _name(channel: Channel, receipt: Receipt) -> str:
-    return "Unsubscribed" if receipt.kind == "unsubscribed" else f"{_MEDIUM[channel.kind]} {_DID[receipt.kind]}"
 
 
 def _happened_at(receipt: Receipt, delivery: Delivery | None, now: datetime) -> datetime:

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from engine.delivery import receipt_events
 from engine.language.authored import Authored
 from engine.language.diagnostics import Problems, suggest
 from engine.language.project_file import ProjectFile
 
-#: What a receipt's event may say; see `engine.delivery.receipts`.
-_RECEIPT = {
-    **dict.fromkeys(("channel", "journey", "step", "delivery", "template", "topic"), "string"),
-    **dict.fromkeys(("url", "text", "meaning", "vendor_kind"), "string"),
-    "is_hard": "boolean",
-}
 _PAGE = dict.fromkeys(("name", "path", "url", "title", "referrer", "search", "category"), "string")
-_MEDIA = ("Email", "SMS", "Chat")
-_REPORTS = (
-    "Delivered", "Deferred", "Bounced", "Marked as Spam", "Opened", "Link Clicked", "Replied", "Failed", "Reported",
-)  # fmt: skip
 #: Events that nobody needs to list, since they are ours: providers' receipts, and page and screen calls.
 OWN_EVENTS: Mapping[str, Mapping[str, str]] = {
-    **{f"{medium} {report}": _RECEIPT for medium in _MEDIA for report in _REPORTS},
-    "Unsubscribed": _RECEIPT,
+    **dict.fromkeys(sorted(receipt_events.NAMES), receipt_events.PROPERTIES),
     "Page Viewed": _PAGE,
     "Screen Viewed": _PAGE,
 }
