@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -43,7 +43,7 @@ from engine.expressions.parse import parse_expression
 from engine.expressions.scope import ExpressionProblem, Scope, Shape
 
 #: The profile's own fields, which no catalogue lists.
-_OWN = {"id": "string", "email": "string", "phone": "string", "timezone": "string", "locale": "string"}
+OWN_ATTRIBUTES = {"id": "string", "email": "string", "phone": "string", "timezone": "string", "locale": "string"}
 _NO_EVENT = "`event.` is for conditions about an event; what began the enrollment is `trigger.`"
 _NO_TRIGGER = "`trigger.` is for steps, exits and goals; the event under test is `event.`"
 
@@ -67,6 +67,22 @@ def check_expression(text: str, scope: Scope) -> list[ExpressionProblem]:
     check = _Check(scope)
     check.type_of(node)
     return sorted(check.problems, key=lambda problem: (problem.offset, problem.length))
+
+
+def misfit(text: str, scope: Scope, wanted: Collection[TypeWord]) -> TypeWord | None:
+    """The type of an expression's value where it is surely none of the wanted ones; None where it may fit.
+
+    A date and a timestamp stand for each other. What does not parse fits: `check_expression` tells.
+    """
+    try:
+        node = parse_expression(text)
+    except ExpressionError:
+        return None
+    kind = _Check(scope).type_of(node)
+    wants_moment = bool(MOMENTS & set(wanted))
+    given = as_moment(node, kind) if wants_moment else kind
+    fits = given in wanted or (wants_moment and given in MOMENTS)
+    return None if fits or "any" in (given, *wanted) or is_none(node) else kind
 
 
 class _Check:
@@ -150,14 +166,14 @@ class _Check:
 
     def _attribute(self, node: Read) -> TypeWord:
         known = self._scope.attributes
-        if node.name in _OWN or known is None:
-            return type_word(_OWN.get(node.name, "any"))
+        if node.name in OWN_ATTRIBUTES or known is None:
+            return type_word(OWN_ATTRIBUTES.get(node.name, "any"))
         if node.name not in known:
             self._say(
                 node,
                 "unknown_attribute",
                 f"the catalogue has no attribute `{node.name}`",
-                near(node.name, [*known, *_OWN]) or "add it under `attributes:` in sojourn.yml",
+                near(node.name, [*known, *OWN_ATTRIBUTES]) or "add it under `attributes:` in sojourn.yml",
                 is_warning=True,
             )
         return type_word(known.get(node.name, "any"))

@@ -9,7 +9,7 @@ from engine.language.adapters import AdapterInfo
 from engine.language.diagnostics import Problems, suggest
 from engine.language.environment import Environment
 from engine.language.fields import Fields, as_mapping, as_name, written
-from engine.language.source import MapNode, plain
+from engine.language.source import ListNode, MapNode, plain
 from engine.project import Channel, ChannelKind
 
 _KEYS = ("use", "kind", "from", "rate", "backup", "templates", "settings")
@@ -48,8 +48,11 @@ class ChannelsReader:
         return channels
 
     def names_in(self, fields: Fields, key: str) -> tuple[str, ...]:
-        """The names of channels under a key; empty where none is given. Reports those that do not exist."""
+        """The names of channels under a key; empty where none is given: all. Reports those that do not exist."""
         good: list[str] = []
+        given = fields.get(key)
+        if isinstance(given, ListNode) and not given.items:
+            self._problems.error("SJ203", given, f"`{key}` names no channel", "leave it out, or name one")
         for node in fields.texts(key):
             if node.value in self.names:
                 good.append(str(node.value))

@@ -157,8 +157,13 @@ class Fields:
     def list(self, key: str) -> ListNode | None:
         return self._read(key, as_list)
 
-    def duration(self, key: str) -> int | None:
-        return self._read(key, as_duration)
+    def duration(self, key: str, *, is_positive: bool = False) -> int | None:
+        """Whole seconds; more than none of them where `is_positive`."""
+        seconds = self._read(key, as_duration)
+        if is_positive and seconds == 0:
+            self.problems.error("SJ206", self.place(key), f"`{key}` is a duration above 0")
+            return None
+        return seconds
 
     def time(self, key: str) -> str | None:
         return self._read(key, as_time)
@@ -166,12 +171,12 @@ class Fields:
     def zone(self, key: str) -> str | None:
         return self._read(key, as_zone)
 
-    def word(self, key: str, allowed: Sequence[str]) -> str | None:
-        """One of the allowed words."""
+    def word(self, key: str, allowed: Sequence[str], *, hint: str = "") -> str | None:
+        """One of the allowed words; without a hint of its own a mistake lists them."""
         node = self.get(key)
         if node is None or (isinstance(node, ScalarNode) and node.value in allowed):
             return None if node is None else str(node.value)
-        hint = suggest(str(node.value), allowed) if isinstance(node, ScalarNode) else suggest("", allowed)
+        hint = hint or suggest(str(node.value) if isinstance(node, ScalarNode) else "", allowed)
         self.problems.error("SJ204", node, f"`{key}` cannot be {written(node)}", hint)
         return None
 

@@ -20,6 +20,8 @@ class Mention:
     kind: MentionKind
     name: str
     place: ScalarNode
+    #: The step that mentions it, or None: what surrounds the steps.
+    step_id: str | None = None
 
 
 #: Where an expression stands, which says what it may read besides the profile:
@@ -38,6 +40,10 @@ class Usage:
     standing: Standing
     #: The event under test is one of these; empty: there is none.
     events: tuple[str, ...] = ()
+    #: The step that evaluates it, or None: what surrounds the steps.
+    step_id: str | None = None
+    #: Whether it must come out as a date or a timestamp.
+    is_moment: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
@@ -47,22 +53,32 @@ class Mentions:
     problems: Problems
     names: list[Mention] = field(default_factory=list)
     usages: list[Usage] = field(default_factory=list)
+    #: The step that is being read.
+    step_id: str | None = None
 
     def name(self, kind: MentionKind, node: Node | None, what: str) -> str | None:
         """The name that the node holds, remembered."""
         text = None if node is None else as_text(node, self.problems, what)
         if text is not None and isinstance(node, ScalarNode):
-            self.names.append(Mention(kind=kind, name=text, place=node))
+            self.names.append(Mention(kind=kind, name=text, place=node, step_id=self.step_id))
         return text
 
     def condition(
-        self, node: Node | None, what: str, *, standing: Standing = "inside", events: tuple[str, ...] = ()
+        self,
+        node: Node | None,
+        what: str,
+        *,
+        standing: Standing = "inside",
+        events: tuple[str, ...] = (),
+        is_moment: bool = False,
     ) -> str | None:
         """The text of the condition that the node holds, remembered."""
         condition = None if node is None else read_condition(node, self.problems, what)
         if condition is None:
             return None
-        self.usages.append(Usage(condition=condition, standing=standing, events=events))
+        self.usages.append(
+            Usage(condition=condition, standing=standing, events=events, step_id=self.step_id, is_moment=is_moment)
+        )
         return condition.text
 
     def values(self, node: Node) -> Any:
@@ -81,4 +97,4 @@ class Mentions:
             case ScalarNode():
                 expression = computed(node)
                 if expression:
-                    self.usages.append(Usage(condition=expression, standing="inside"))
+                    self.usages.append(Usage(condition=expression, standing="inside", step_id=self.step_id))

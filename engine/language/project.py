@@ -14,11 +14,16 @@ from engine.language.checks import (
     cycles,
     expressions,
     names,
+    order,
     reach,
     repeats,
+    reports,
     sending,
     starts,
+    swings,
     templates,
+    times,
+    values,
 )
 from engine.language.diagnostics import Diagnostic, Problems
 from engine.project import Project
@@ -30,11 +35,16 @@ _CHECKS = (
     cycles.check,
     expressions.check,
     names.check,
+    order.check,
     reach.check,
     repeats.check,
+    reports.check,
     sending.check,
     starts.check,
+    swings.check,
     templates.check,
+    times.check,
+    values.check,
 )
 
 

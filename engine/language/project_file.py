@@ -159,12 +159,9 @@ class _Reader:
             return None
         fields = Fields(mapping, self._problems, "a cap", ("at_most", "per", "channels"))
         fields.need("at_most", "per")
-        at_most, per = fields.number("at_most", least=0), fields.duration("per")
+        at_most, per = fields.number("at_most", least=0), fields.duration("per", is_positive=True)
         channels = self._channels.names_in(fields, "channels")
         if at_most is None or per is None:
-            return None
-        if per == 0:
-            self._problems.error("SJ206", fields.place("per"), "`per` is a duration above 0")
             return None
         return Cap(at_most=int(at_most), per_seconds=per, channels=channels)
 

@@ -88,7 +88,9 @@ class StepsReader:
         following = [each.step_id for each in chain[1:]] + [after]
         for each, next_ in zip(chain, following, strict=False):
             self.places[each.step_id] = each.node
+            around, self._mentions.step_id = self._mentions.step_id, each.step_id
             step = self._step(each, next_)
+            self._mentions.step_id = around
             if step:
                 self._read[each.step_id] = step
         return chain[0].step_id if chain else None

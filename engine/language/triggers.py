@@ -107,16 +107,14 @@ class Doors:
         event = fields.text("inactive")
         if event is not None and event != "any":
             self._mentions.name("event", fields.get("inactive"), "`inactive`")
-        for_seconds = fields.duration("for") if fields.need("for") else None
-        if for_seconds == 0:
-            self._problems.error("SJ206", fields.place("for"), "`for` is a duration above 0")
+        for_seconds = fields.duration("for", is_positive=True) if fields.need("for") else None
         condition = self._before(fields)
         if event is None or not for_seconds:
             return None
         return InactiveTrigger(event=None if event == "any" else event, for_seconds=for_seconds, condition=condition)
 
     def _date_trigger(self, fields: Fields) -> Trigger | None:
-        date = self._mentions.condition(fields.get("date"), "`date`", standing="before")
+        date = self._mentions.condition(fields.get("date"), "`date`", standing="before", is_moment=True)
         at = fields.time("at") if fields.need("at") else None
         every = fields.word("every", ("year",))
         condition = self._before(fields)
@@ -182,9 +180,11 @@ class Doors:
     def _again(self, fields: Fields) -> tuple[Literal["always", "never", "after"], int | None]:
         node = fields.get("again")
         if not isinstance(node, MapNode):
-            return cast("Literal['always', 'never']", fields.word("again", ("always", "never")) or "always"), None
+            hint = "allowed: `always`, `never`, `{after: 7d}`"
+            word = fields.word("again", ("always", "never"), hint=hint) or "always"
+            return cast("Literal['always', 'never']", word), None
         inner = Fields(node, self._problems, "`again`", ("after",))
-        after = inner.duration("after") if inner.need("after") else None
+        after = inner.duration("after", is_positive=True) if inner.need("after") else None
         return ("always", None) if after is None else ("after", after)
 
     def _limit(self, fields: Fields) -> Limit | None:
@@ -193,7 +193,7 @@ class Doors:
             return None
         inner = Fields(mapping, self._problems, "`limit`", ("at_most", "per"))
         inner.need("at_most", "per")
-        at_most, per = inner.number("at_most", least=0), inner.duration("per")
+        at_most, per = inner.number("at_most", least=0), inner.duration("per", is_positive=True)
         return None if at_most is None or not per else Limit(at_most=int(at_most), per_seconds=per)
 
     # ── exits and goal ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,7 +240,7 @@ class Doors:
         fields.need("event")
         event = self._mentions.name("event", fields.get("event"), "`event`")
         condition = self._condition(fields, event)
-        within = fields.duration("within")
+        within = fields.duration("within", is_positive=True)
         is_exit = fields.boolean("exit")
         if event is None:
             return None

@@ -61,5 +61,5 @@ def _until(node: Node, mentions: Mentions) -> NextLocal | Moment | None:
         return NextLocal(at=at, weekday=weekday)
     if isinstance(node, ScalarNode) and as_text(node, mentions.problems, "`until`") is None:
         return None
-    expression = mentions.condition(node, "`until`")
+    expression = mentions.condition(node, "`until`", is_moment=True)
     return Moment(expression=expression) if expression else None

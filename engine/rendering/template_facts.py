@@ -37,5 +37,7 @@ class TemplateFacts:
     problems: tuple[TemplateProblem, ...] = ()
     #: Those of its files that neither link to `links.unsubscribe` nor to `links.preferences`.
     without_unsubscribe: tuple[str, ...] = ()
+    #: Those of its text files that neither say STOP, in words or in an include, nor link to either.
+    without_stop: tuple[str, ...] = ()
     #: Those of its HTML files that have no `subject`.
     without_subject: tuple[str, ...] = ()

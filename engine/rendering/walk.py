@@ -52,7 +52,8 @@ class Walker:
         self.problems: set[TemplateProblem] = set()
         #: Every path named since it was last cleared, with a default or without.
         self.mentioned: set[str] = set()
-        self._reached: list[TemplateFile] = []
+        #: The files of the template walked last: its own, and what it includes.
+        self.reached: list[TemplateFile] = []
         #: Files walked for the present template, with what surrounded them: a second time could only repeat itself.
         self._walked: set[tuple[object, ...]] = set()
 
@@ -68,15 +69,15 @@ class Walker:
             tree = self._parse(self._text, file, str(node.value), node.line)
             if tree:
                 self._body(tree.body, here)
-        self._reached = []
+        self.reached = []
         self._walked = set()
         self._walk_file(file, here)
-        if file.extension == "html" and not any(is_whole(each.text) for each in self._reached):
+        if file.extension == "html" and not any(is_whole(each.text) for each in self.reached):
             for layout in self._partials(LAYOUT):
                 self._walk_file(layout, Here(file=layout, names=dict.fromkeys(_PROVIDED_TO_LAYOUTS)))
 
     def _walk_file(self, file: TemplateFile, here: Here) -> None:
-        self._reached.append(file)
+        self.reached.append(file)
         if file.path not in self._trees:
             for problem in file.problems:
                 self.problems.add(replace(problem, file=f"templates/{problem.file}"))

@@ -46,8 +46,9 @@ def _check_journeys(authored: Authored, problems: Problems) -> None:
 
 
 def _may_return(plan: Plan) -> bool:
-    """Whether one profile may enter again and again; with a key each value is a new way in."""
-    return plan.entry.again == "always" or plan.entry.key is not None
+    """Whether one profile may enter again and again: with a key each value is a new way in, and no rule of re-entry
+    concerns one that restarts."""
+    return plan.entry.again == "always" or plan.entry.key is not None or plan.entry.when_active == "restart"
 
 
 class _Begun:

@@ -1,6 +1,9 @@
-"""Journeys that nothing starts, and triggers that wait for an end that never comes."""
+"""Journeys that nothing starts, triggers that wait for an end that never comes, or under which nobody may enter."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
 
 from engine.language.authored import Authored
 from engine.language.diagnostics import Problems, suggest
@@ -8,12 +11,19 @@ from engine.language.source import MapNode, ScalarNode
 from engine.language.triggers import one_or_many
 from engine.plan.model import UNSENT, ExitStep, Plan, Send, Start, Wait
 
+#: A key that is one property of what begins the journey: without it nobody enters.
+KEY = re.compile(r"(?:event|trigger)\.(\w+)")
+#: What each kind of trigger hands on, where that is certain.
+_HANDS_ON: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("segment", "inactive", "date", "schedule"), ()),
+    "journey": ("journey", "reason", "key"),
+}
 #: Every journey may end for these, whatever it says itself.
 _OURS = ("completed", "exit", "goal", "restarted", "stopped", "erased")
 
 
 def check(authored: Authored, problems: Problems) -> None:
-    """Reports both."""
+    """Reports all of them."""
     started = started_with(authored)
     for name, journey in authored.journeys.items():
         if not one_or_many(journey.node.get("trigger")) and name not in started:
@@ -22,6 +32,7 @@ def check(authored: Authored, problems: Problems) -> None:
         for node in one_or_many(journey.node.get("trigger")):
             if isinstance(node, MapNode):
                 _check_reason(node, authored, problems)
+                _check_key(node, journey.plan, problems)
 
 
 def started_with(authored: Authored) -> dict[str, list[frozenset[str]]]:
@@ -42,6 +53,16 @@ def _check_reason(node: MapNode, authored: Authored, problems: Problems) -> None
     if other is not None and reason.value not in _reasons(other.plan):
         message = f"the journey `{name.value}` never ends for the reason `{reason.value}`"
         problems.error("SJ406", reason, message, suggest(str(reason.value), _reasons(other.plan)))
+
+
+def _check_key(node: MapNode, plan: Plan, problems: Problems) -> None:
+    key = KEY.fullmatch(plan.entry.key or "")
+    kind = next((kind for kind in _HANDS_ON if kind in node.pairs), None)
+    if key is None or kind is None or key[1] in _HANDS_ON[kind]:
+        return
+    message = f"nobody can enter by this trigger: it hands on no `{key[1]}`, which is the journey's key"
+    hint = f"make it a journey of its own, or the key `coalesce({key[0]}, …)`"
+    problems.warning("SJ410", node.pairs[kind].key, message, hint)
 
 
 def _reasons(plan: Plan) -> tuple[str, ...]:

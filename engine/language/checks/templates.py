@@ -6,12 +6,13 @@ send's `with`, and what the renderer supplies. Anything else may be missing, and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from engine.language.authored import Authored
-from engine.language.checks.starts import started_with
+from engine.language.checks.starts import KEY, started_with
 from engine.language.diagnostics import Place, Problems, Span, suggest
+from engine.language.graph import reachable
 from engine.language.journey_file import JourneyFile
 from engine.plan.model import EventTrigger, JourneyTrigger, Plan, Send, Trigger, WaitFor
 from engine.project import Channel
@@ -20,7 +21,6 @@ from engine.rendering.library import Library
 
 #: Always there.
 _SUPPLIED = ("project", "links", "locale", "profile", "trigger", "steps", "event")
-_PROPERTY = re.compile(r"(?:event|trigger)\.(\w+)")
 _LINKS = ("unsubscribe", "preferences")
 
 
@@ -61,6 +61,11 @@ class _Inspector:
                 hint = "add `{{ links.unsubscribe }}` or `{{ links.preferences }}`"
                 message = f"a marketing email (topic `{topic.name}`) must let people unsubscribe"
                 self._problems.error("SJ604", Span(file=file, line=1, column=1), message, hint)
+        if channel.kind == "sms" and topic and topic.kind == "marketing":
+            for file in facts.without_stop:
+                hint = "end it with `Reply STOP to end`"
+                message = f"a marketing text message (topic `{topic.name}`) does not say how to stop more of them"
+                self._problems.warning("SJ606", Span(file=file, line=1, column=1), message, hint)
         if channel.kind == "email":
             for file in facts.without_subject:
                 hint = "begin the file with `---`, `subject: …`, `---`"
@@ -122,10 +127,18 @@ def _is_present(path: str, step: Send, plan: Plan, present: frozenset[str], auth
             return name in present
         case "steps", [step_id, "event", name, *_]:
             awaiting = plan.steps.get(step_id)
-            events = [each.event for each in awaiting.alternatives] if isinstance(awaiting, WaitFor) else []
-            return bool(events) and all(name in (authored.project.events or {}).get(each, ()) for each in events)
+            return isinstance(awaiting, WaitFor) and _always_came(awaiting, name, step, plan, authored)
         case _:
             return False
+
+
+def _always_came(awaiting: WaitFor, name: str, step: Send, plan: Plan, authored: Authored) -> bool:
+    """Whether nobody gets to the send but by an awaited event that has the property: not after a time that ran out."""
+    events = authored.project.events or {}
+    without = replace(
+        awaiting, alternatives=tuple(each for each in awaiting.alternatives if name not in events.get(each.event, ()))
+    )
+    return step.step_id not in reachable(plan, plan.first, within={**plan.steps, awaiting.step_id: without})
 
 
 def _present_properties(journey: JourneyFile, authored: Authored, started: Iterable[frozenset[str]]) -> frozenset[str]:
@@ -133,7 +146,7 @@ def _present_properties(journey: JourneyFile, authored: Authored, started: Itera
     ways = [_supplied(trigger, authored) for trigger in journey.plan.triggers]
     ways += started
     # Without its key nobody enters.
-    key = _PROPERTY.fullmatch(journey.plan.entry.key or "")
+    key = KEY.fullmatch(journey.plan.entry.key or "")
     return (frozenset.intersection(*ways) if ways else frozenset()) | frozenset([key[1]] if key else [])
 
 
