@@ -18,7 +18,8 @@ from engine.errors import SojournError
 from engine.web.access import Keys
 from engine.web.api import api_routes
 from engine.web.commits import Commits
-from engine.web.dashboard import Dashboard, LocalInbox
+from engine.web.dashboard.inbox import LocalInbox
+from engine.web.dashboard.routes import dashboard_routes
 from engine.web.health import Counted, Health
 from engine.web.links import Links, not_found
 from engine.web.pages import STYLE
@@ -67,7 +68,7 @@ def create_app(
         *links.routes(),
         *Preferences(engine, links, on_intake).routes(),
         *health.routes(),
-        *Dashboard(engine, keys, inbox, temporal_ui).routes(),
+        *dashboard_routes(engine, keys, inbox, temporal_ui),
         Route("/style.css", _style, methods=["GET"]),
     ]
     app.include_router(api_routes(engine, keys, on_intake))

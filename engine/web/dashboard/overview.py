@@ -1,0 +1,72 @@
+"""The first page: journeys, and the newest of everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.insight import activity
+from engine.web.dashboard.frame import Frame
+from engine.web.dashboard.inbox import LocalInbox
+from engine.web.dashboard.parts import decisions_table, deliveries_table, link, names_of, tag
+from engine.web.pages import html, join, table
+
+if TYPE_CHECKING:
+    from engine.assembly import Engine
+
+
+class Overview:
+    """How things stand."""
+
+    def __init__(self, engine: Engine, frame: Frame, inbox: LocalInbox | None) -> None:
+        self._engine = engine
+        self._frame = frame
+        self._inbox = inbox
+
+    def show(self, request: Request) -> Response:
+        """The page."""
+        with self._engine.store.transaction() as unit:
+            standings = activity.journeys(unit)
+            deliveries = unit.deliveries.of(limit=10)
+            decisions = unit.deliveries.decisions(limit=10)
+            waiting = unit.queue.count_occurrences()
+            names = names_of(unit, deliveries, decisions)
+        titles = {plan.journey: plan.title for plan in self._engine.plans.current.values()}
+        cards = [
+            ("people in journeys", sum(standing.active for standing in standings)),
+            ("converted", sum(standing.converted for standing in standings)),
+            ("waiting to be routed", waiting),
+        ]
+        if self._inbox is not None:
+            cards.append(("messages in the inbox", self._inbox.count()))
+        return self._frame.page(
+            request,
+            self._engine.project.name,
+            html(
+                '<div class="cards">{cards}</div><h2>Journeys</h2>{journeys}'
+                "<h2>Newest deliveries</h2>{deliveries}<h2>Newest decisions</h2>{decisions}",
+                cards=join(html('<div class="card"><b>{n}</b>{words}</div>', n=n, words=words) for words, n in cards),
+                journeys=table(
+                    ("Journey", "State", "Inside", "Ended", "Converted", "Version"),
+                    (
+                        (
+                            link(
+                                f"/journeys/{quote(s.record.journey)}", titles.get(s.record.journey, s.record.journey)
+                            ),
+                            tag(s.record.state),
+                            s.active,
+                            s.ended,
+                            s.converted,
+                            html("<code>{v}</code>", v=s.record.digest[:12]),
+                        )
+                        for s in standings
+                    ),
+                    empty="No journey is deployed yet.",
+                ),
+                deliveries=deliveries_table(deliveries, names),
+                decisions=decisions_table(decisions, names),
+            ),
+        )
