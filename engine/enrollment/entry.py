@@ -28,6 +28,8 @@ class Occasion:
     event: Event | None = None
     #: What `trigger.PROP` will read: the event's properties, the `with` values, the ended journey.
     values: Mapping[str, Value] = field(default_factory=dict)
+    #: Where there is no event, what tells it from others of the same instant: the step that starts it, say.
+    origin: str = ""
 
     @classmethod
     def of_event(cls, event: Event) -> Occasion:
@@ -63,7 +65,14 @@ class Entries:
     def enter(
         self, unit: Unit, plan: Plan, profile: Profile, occasion: Occasion, now: datetime
     ) -> Enrollment | Refusal:
-        """Begins an enrollment, or records why not. The caller holds the profile's lock."""
+        """Begins an enrollment, or records why not. The caller holds the profile's lock.
+
+        People enter on the version that is deployed, whatever this process has read from its files.
+        """
+        record = unit.journeys.find(plan.journey)
+        digest = record.digest if record else self._planbook.digest(plan.journey)
+        if digest != self._planbook.digest(plan.journey):
+            plan = self._planbook.plan(unit, digest)
         facts = self._facts.of(
             unit, profile, now, event=occasion.event, trigger=occasion.values, event_values=occasion.values
         )
@@ -77,7 +86,7 @@ class Entries:
         candidate = Enrollment(
             enrollment_id=ids.enrollment_id(plan.journey, profile.profile_id, key, number),
             journey=plan.journey,
-            digest=self._planbook.digest(plan.journey),
+            digest=digest,
             profile_id=profile.profile_id,
             key=key,
             number=number,
@@ -87,7 +96,8 @@ class Entries:
             trigger=dict(occasion.values),
         )
         live = last if last and last.state == "active" else None
-        reason = self._refusal(unit, plan, profile, occasion, candidate, now)
+        is_open = record is None or record.state == "active"
+        reason = self._refusal(unit, plan, profile, occasion, candidate, now) if is_open else "held_back"
         if reason is None and plan.entry.condition is not None and not is_true(plan.entry.condition, facts):
             reason = "not_matched"
         reason = reason or self._occupied(unit, plan, candidate, last, live)
@@ -121,9 +131,6 @@ class Entries:
         candidate: Enrollment,
         now: datetime,
     ) -> str | None:
-        record = unit.journeys.find(plan.journey)
-        if record and record.state != "active":
-            return "held_back"
         event = occasion.event
         if event and event.received_at - event.timestamp > timedelta(seconds=plan.entry.ignore_older_than_seconds):
             return "too_late"
@@ -167,7 +174,7 @@ class Entries:
                 candidate.profile_id,
                 candidate.key or "",
                 reason,
-                event_id or occasion.at.isoformat(),
+                event_id or f"{occasion.at.isoformat()}{occasion.origin}",
             ),
             journey=candidate.journey,
             profile_id=candidate.profile_id,

@@ -351,7 +351,7 @@ class Performer:
         found = self.find_awaited(scene.unit, step, scene.enrollment, scene.profile, since, deadline, scene.now)
         if found:
             event, goto = found
-            self._leave_behind(scene, step, event_id=event.event_id)
+            self._leave_behind(scene, step, event_id=event.event_id, visit=effect.visit)
             return Chosen(goto=goto)
         if effect.is_due:
             return Chosen(goto=step.otherwise)
@@ -397,6 +397,8 @@ class Performer:
         if event.event_id == enrollment.trigger_event_id or event.timestamp < since:
             return None
         if deadline is not None and event.timestamp > deadline:
+            return None
+        if step.since is None and _is_spent(enrollment, step, event):
             return None
         facts = self._facts.of(unit, profile, now, event=event, enrollment=enrollment)
         for alternative in step.alternatives:
@@ -461,7 +463,8 @@ class Performer:
         started = None
         # On an older version, a person may come to a journey that has gone from the project since.
         if plan is not None:
-            occasion = Occasion(at=scene.now, values=values)
+            origin = f"{scene.enrollment.enrollment_id}/{scene.effect.step_id}/{scene.effect.visit}"
+            occasion = Occasion(at=scene.now, values=values, origin=origin)
             came = self._entries.enter(scene.unit, plan, scene.profile, occasion, scene.now)
             started = came.enrollment_id if isinstance(came, Enrollment) else None
         self._note(scene.unit, scene.enrollment, scene.now, "started", enrollment_id=started, journey=step.journey)
@@ -523,6 +526,15 @@ class Performer:
             if saved and answer is not None:
                 self._set(again, profile, saved)
         return Done()
+
+
+def _is_spent(enrollment: Enrollment, step: WaitFor, event: Event) -> bool:
+    """Whether an earlier wait of the enrollment has ended by this event: what let on to a step came before it."""
+    mine = (step.step_id, enrollment.visit)
+    return any(
+        left.get("event_id") == event.event_id and (step_id, left.get("visit")) != mine
+        for step_id, left in enrollment.steps.items()
+    )
 
 
 def _passage(scene: _Scene, step: Send) -> Passage:

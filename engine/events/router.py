@@ -151,7 +151,7 @@ class Router:
         goto = self._performer.awaited(unit, step, enrollment, profile, event, since, enrollment.wake_at, now)
         if goto is None:
             return
-        left = {**enrollment.steps, step.step_id: {"event_id": event.event_id}}
+        left = {**enrollment.steps, step.step_id: {"event_id": event.event_id, "visit": enrollment.visit}}
         unit.enrollments.save(replace(enrollment, steps=left, waiting=None, wake_at=None))
         self._nudge(
             unit, enrollment, Arrived(step_id=step.step_id, visit=enrollment.visit, goto=goto[0]), event.received_at
@@ -182,7 +182,8 @@ class Router:
                 and is_true(trigger.condition, facts)
                 for trigger in plan.triggers
             ):
-                self._entries.enter(unit, plan, profile, Occasion(at=occurrence.at, values=values), now)
+                occasion = Occasion(at=occurrence.at, values=values, origin=ended.enrollment_id)
+                self._entries.enter(unit, plan, profile, occasion, now)
 
     def _erased(self, unit: Unit, occurrence: Occurrence) -> None:
         for enrollment in unit.enrollments.active(occurrence.profile_id):
