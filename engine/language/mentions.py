@@ -26,10 +26,11 @@ class Mention:
 
 #: Where an expression stands, which says what it may read besides the profile:
 #:   `before`  a trigger's condition: nothing began yet
+#:   `called`  the condition of a call by name: the values that came with it
 #:   `ended`   the condition of a trigger by a journey's end: how that one ended
 #:   `entry`   what began is at hand, and stands for the event, too
 #:   `inside`  what began, and the steps taken
-Standing = Literal["before", "ended", "entry", "inside"]
+Standing = Literal["before", "called", "ended", "entry", "inside"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -141,7 +141,7 @@ class Doors:
         is_on = fields.boolean("api")
         if is_on is False:
             self._problems.error("SJ204", fields.place("api"), "`api` can only be true", "leave the trigger out")
-        return ApiTrigger(condition=self._before(fields))
+        return ApiTrigger(condition=self._mentions.condition(fields.get("if"), "`if`", standing="called"))
 
     def _journey_trigger(self, fields: Fields) -> Trigger | None:
         journey = self._mentions.name("journey", fields.get("journey"), "`journey`")

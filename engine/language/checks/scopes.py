@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from engine.expressions.scope import Scope, Shape
+from engine.expressions.scope import ANYTHING, Scope, Shape
 from engine.language.authored import Authored
 from engine.language.checks.catalogue import known_events
 from engine.language.checks.starts import started_with
@@ -50,6 +50,8 @@ class Scopes:
         match usage.standing:
             case "before":
                 return replace(of_journey, event=event, trigger=None, steps=None)
+            case "called":
+                return replace(of_journey, event=ANYTHING, trigger=ANYTHING, steps=None)
             case "ended":
                 return replace(of_journey, event=_ENDED, trigger=_ENDED, steps=None)
             case "entry":
