@@ -250,7 +250,7 @@ class Shop:
                 name=name,
                 properties=properties,
                 timestamp=at or self.now,
-                message_id=f"m{self._count}",
+                message_id=f"m{self._count}@{self.now.isoformat()}",
                 now=self.now,
             )
 
