@@ -12,8 +12,11 @@ from rich.table import Table
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error; yields what to call after each of `total` pieces. Nothing where no terminal is."""
+def progress(label: str, total: int | None) -> Iterator[Callable[[], None]]:
+    """A bar on standard error; yields what to call after each of `total` pieces (None: nobody knows how many).
+
+    Nothing where no terminal is.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -1,0 +1,225 @@
+"""Recorded events as somebody exported them: CSV, JSONL or Parquet, gzipped or not, with columns of any name.
+
+Rows are read one after another and never all at once; what is wrong with them is said with the row's number.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+from zoneinfo import ZoneInfo
+
+from engine.errors import BadInput, NotFound
+
+#: What our own columns may be called without being mapped.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "user_id": ("user_id", "profile", "userId", "profile_id"),
+    "event": ("event",),
+    "timestamp": ("timestamp", "at", "time"),
+    "properties": ("properties",),
+    "message_id": ("message_id", "messageId"),
+}
+COLUMNS = tuple(_NAMES)
+_NEEDED = ("user_id", "event", "timestamp")
+_DELIMITERS = ",;\t|"
+#: Numbers as text; one that begins with a zero is an id, and stays text.
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?")
+#: From here on a number of an epoch counts milliseconds.
+_MILLISECONDS = 100_000_000_000
+_PARQUET_BATCH = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    person: str
+    event: str
+    timestamp: datetime
+    properties: Mapping[str, Any]
+    message_id: str | None
+    #: From 1, headings not counted.
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recording:
+    """A file of events, and how to read it; iterate it as often as needed."""
+
+    path: Path
+    #: Instants written without an offset, and dates, are local to it.
+    zone: ZoneInfo
+    #: Our column's name -> the file's.
+    columns: Mapping[str, str] = field(default_factory=dict)
+    #: The name of every event, where the file holds only one kind and says no name.
+    event: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.columns:
+            if name not in COLUMNS:
+                raise BadInput(f"--map {name}=…: there is no such column; map one of {', '.join(COLUMNS)}")
+
+    def __iter__(self) -> Iterator[RecordedEvent]:
+        for number, row in enumerate(read_rows(self.path), 1):
+            try:
+                yield self._event(row, number)
+            except BadInput as problem:
+                raise BadInput(f"{self.path.name}, row {number}: {problem}") from problem
+
+    def _event(self, row: Mapping[str, Any], number: int) -> RecordedEvent:
+        names = {ours: self._column(ours, row) for ours in _NAMES}
+        for needed in _NEEDED:
+            if names[needed] is None and not (needed == "event" and self.event):
+                self._no_column(needed, row)
+        used = set(names.values())
+        properties = {name: value for name, value in row.items() if name not in used and value is not None}
+        given = _at(row, names["properties"])
+        if given is not None:
+            properties = {**properties, **_mapping(given)}
+        person, event = _text(_at(row, names["user_id"])), self.event or _text(_at(row, names["event"]))
+        if not person:
+            raise BadInput(f"`{names['user_id']}` is empty: it says whom the event is about")
+        if not event:
+            raise BadInput(f"`{names['event']}` is empty: it is the event's name")
+        return RecordedEvent(
+            person=person,
+            event=event,
+            timestamp=instant(_at(row, names["timestamp"]), self.zone),
+            properties=properties,
+            message_id=_text(_at(row, names["message_id"])) or None,
+            number=number,
+        )
+
+    def _column(self, ours: str, row: Mapping[str, Any]) -> str | None:
+        mapped = self.columns.get(ours)
+        if mapped is not None:
+            if mapped not in row:
+                raise BadInput(f"there is no column `{mapped}`; there are {_listed(row)}")
+            return mapped
+        return next((name for name in _NAMES[ours] if name in row), None)
+
+    def _no_column(self, needed: str, row: Mapping[str, Any]) -> NoReturn:
+        also = ', or say --event "Order Completed" where all are of one kind' if needed == "event" else ""
+        raise BadInput(f"no column is `{needed}`; there are {_listed(row)}: say --map {needed}=COLUMN{also}")
+
+
+def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Rows of a .csv, .jsonl or .parquet file as mappings; of CSV, empty cells are None and numbers are numbers."""
+    if not path.is_file():
+        raise NotFound(f"there is no file {path}")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
+    match kind:
+        case ".csv" | ".tsv" | ".txt":
+            with _opened(path) as file:
+                yield from _csv_rows(file)
+        case ".jsonl" | ".ndjson":
+            with _opened(path) as file:
+                yield from _json_rows(file)
+        case ".parquet":
+            yield from _parquet_rows(path)
+        case _:
+            raise BadInput(f"{path.name}: only .csv, .jsonl and .parquet can be read (the first two also as .gz)")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as raw:
+        # A byte order mark in front is what spreadsheets leave.
+        yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+
+
+def _csv_rows(file: TextIO) -> Iterator[Mapping[str, Any]]:
+    head = file.readline()
+    delimiter = max(_DELIMITERS, key=head.count)
+    headings = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
+    for row in csv.reader(file, delimiter=delimiter):
+        if row:
+            yield {name: _cell(value) for name, value in zip(headings, row, strict=False)}
+
+
+def _cell(written: str) -> Any:
+    text = written.strip()
+    if _NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
+    return {"": None, "true": True, "false": False}.get(text, text)
+
+
+def _json_rows(file: TextIO) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as problem:
+            raise BadInput(f"line {number} is no JSON: {problem}") from problem
+        if not isinstance(row, dict):
+            raise BadInput(f"line {number} is no JSON object")
+        yield row
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError as problem:
+        raise BadInput("reading Parquet takes the extra `parquet`: pip install 'sojourn[parquet]'") from problem
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_PARQUET_BATCH):
+            yield from batch.to_pylist()
+
+
+def instant(value: Any, zone: ZoneInfo) -> datetime:
+    """An instant from what exports hold: ISO 8601, a date (its local midnight), seconds or milliseconds of the epoch.
+
+    Eight digits that begin with 19 or 20 are a date. Without an offset it is local to `zone`.
+    """
+    match value:
+        case datetime():
+            return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+        case date():
+            return datetime(value.year, value.month, value.day, tzinfo=zone).astimezone(UTC)
+        case bool() | None:
+            raise BadInput("the timestamp is missing")
+        case int() if 19_000_000 <= value < 21_000_000:
+            return instant(str(value), zone)
+        case int() | float():
+            return datetime.fromtimestamp(value / 1000 if abs(value) >= _MILLISECONDS else value, UTC)
+        case str():
+            try:
+                return instant(datetime.fromisoformat(value.strip().replace(" UTC", "+00:00")), zone)
+            except ValueError:
+                hint = "write ISO 8601 such as 2026-03-02T10:00:00Z, or seconds of the epoch"
+                raise BadInput(f"{value!r} is no timestamp; {hint}") from None
+        case _:
+            raise BadInput(f"a {type(value).__name__} is no timestamp")
+
+
+def _at(row: Mapping[str, Any], name: str | None) -> Any:
+    return None if name is None else row.get(name)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _mapping(given: Any) -> Mapping[str, Any]:
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except ValueError as problem:
+            raise BadInput("`properties` is no JSON object") from problem
+    if not isinstance(given, Mapping):
+        raise BadInput("`properties` is no JSON object")
+    return given
+
+
+def _listed(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{name}`" for name in row)
