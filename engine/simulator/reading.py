@@ -87,11 +87,17 @@ def read_scenarios(file: str, content: bytes, project: Project, problems: Proble
         if not isinstance(document, MapNode):
             problems.error("SJ801", document, "a scenario is a mapping that begins with `scenario:`")
             continue
-        reader = _Reader(document, project, problems)
-        scenario = reader.read()
-        if scenario and not reader.has_failed:
+        scenario = read_document(document, project, problems)
+        if scenario:
             found.append(scenario)
     return found
+
+
+def read_document(document: MapNode, project: Project, problems: Problems) -> Scenario | None:
+    """The scenario of one document, or None where it cannot be used; `problems` says why."""
+    reader = _Reader(document, project, problems)
+    scenario = reader.read()
+    return None if reader.has_failed else scenario
 
 
 class _Reader:

@@ -21,9 +21,10 @@ PURCHASES = ROOT / "tests" / "data" / "cdnow.csv.gz"
 #: Every so many-th customer takes part: the whole history takes a minute.
 EVERY = 8
 
-#: Days are instants of midnight, UTC. The lapse of a purchase comes 30 days after it, unless another purchase came before
-#: or at that very moment. The first mail follows at 10:00 of that day, the second at 10:00 seven days later; both fall
-#: between two midnights. A purchase is the goal: up to the seventh day it comes before the second mail, and ends it all.
+#: Days are instants of midnight, UTC. The lapse of a purchase comes 30 days after it, unless another purchase came
+#: before or at that very moment. The first mail follows at 10:00 of that day, the second at 10:00 seven days later;
+#: both fall between two midnights. A purchase is the goal: up to the seventh day it comes before the second mail, and
+#: ends the journey.
 LAPSES = """
 WITH days AS (SELECT DISTINCT customer, day FROM purchases),
      gaps AS (SELECT customer, day + 30 AS lapse, lead(day) OVER (PARTITION BY customer ORDER BY day) AS back
