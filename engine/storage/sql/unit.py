@@ -22,7 +22,7 @@ _LOCK = text("SELECT pg_advisory_xact_lock(:number)")
 
 class SqlUnit:
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self.profiles = SqlProfiles(connection)
         self.events = SqlEvents(connection)
         self.journeys = SqlJourneys(connection)
@@ -36,8 +36,8 @@ class SqlUnit:
 
     def lock(self, profile_id: str) -> None:
         # On SQLite every transaction has excluded all others since it began.
-        if self._connection.dialect.name == "postgresql":
-            self._connection.execute(_LOCK, {"number": lock_number(profile_id)})
+        if self.connection.dialect.name == "postgresql":
+            self.connection.execute(_LOCK, {"number": lock_number(profile_id)})
 
 
 def lock_number(subject: str) -> int:
