@@ -19,6 +19,7 @@ from engine.enrollment.facts import FactsSource
 from engine.enrollment.operations import Operations
 from engine.enrollment.performer import Forced, Performer
 from engine.enrollment.planbook import Planbook
+from engine.events.baselines import Baselines
 from engine.events.dues import DueIndex
 from engine.events.intake import Intake
 from engine.events.router import Router
@@ -92,4 +93,5 @@ class Engine:
             store=store, planbook=self.plans, facts=self.facts, entries=self.entries, router=self.router, dues=self.dues
         )
         self.courier = Courier(store)
-        self.operations = Operations(store, self.plans, self.dues)
+        baselines = Baselines(self.plans, self.facts, self.dues)
+        self.operations = Operations(store, self.plans, self.dues, baselines)

@@ -27,6 +27,9 @@ from engine.enrollment.model import Enrollment, Refusal, Stimulus, TrailEntry
 from engine.events.model import Due, Membership, Occurrence
 from engine.profiles.model import Event, Profile
 
+#: `retired`: the project has it no more; people inside go on to their end, and no one enters.
+JourneyState = Literal["active", "paused", "stopped", "retired"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JourneyRecord:
@@ -35,8 +38,7 @@ class JourneyRecord:
     journey: str
     #: Version on which people enter.
     digest: str
-    #: `retired`: the project has it no more; people inside go on to their end, and no one enters.
-    state: Literal["active", "paused", "stopped", "retired"]
+    state: JourneyState
     deployed_at: datetime
     changed_at: datetime
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 from engine.plan.digest import digest as digest_of
@@ -55,6 +55,11 @@ class Planbook:
             known = self._by_digest[digest] = plan_from_json(document)
         return known
 
+    def deployed(self, unit: Unit) -> Mapping[str, Plan]:
+        """The plans on which people enter by the store's word, by journey; without those that were retired."""
+        records = unit.journeys.all()
+        return {each.journey: self.plan(unit, each.digest) for each in records if each.state != "retired"}
+
     @cached_property
     def by_trigger_event(self) -> Mapping[str, tuple[Plan, ...]]:
         """Plans that an event of a name may trigger."""
@@ -71,12 +76,7 @@ class Planbook:
     @cached_property
     def tracked_segments(self) -> tuple[str, ...]:
         """Segments whose changes of membership start or end something, in the project's order."""
-        named = {
-            part.segment
-            for plan in self.current.values()
-            for part in (*plan.triggers, *plan.exits)
-            if isinstance(part, SegmentTrigger | SegmentExit)
-        }
+        named = segments_named(self.current.values())
         return tuple(name for name in self.project.segments if name in named)
 
     @cached_property
@@ -95,3 +95,13 @@ class Planbook:
             for name in sorted(names_of(plan)):
                 index.setdefault(name, []).append(plan)
         return {name: tuple(plans) for name, plans in index.items()}
+
+
+def segments_named(plans: Iterable[Plan]) -> frozenset[str]:
+    """Segments whose changes of membership start or end something in these plans."""
+    return frozenset(
+        part.segment
+        for plan in plans
+        for part in (*plan.triggers, *plan.exits)
+        if isinstance(part, SegmentTrigger | SegmentExit)
+    )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from engine.store import Unit
+from engine.store import JourneyState, Unit
 
 
-def journey_state(unit: Unit, journey: str) -> Literal["active", "paused", "stopped"]:
+def journey_state(unit: Unit, journey: str) -> JourneyState:
     """What a step of this journey has to obey now; `active` for one that was never deployed (a notice of ours).
 
     Under `paused` the transaction holds the journey's lock, so whoever is put on hold in it is there to be let on when

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from engine import schedule
 from engine.enrollment.facts import FactsSource, zone_of
 from engine.enrollment.planbook import Planbook
-from engine.events.model import Due, Membership
+from engine.events.model import Due
 from engine.expressions.evaluate import evaluate
 from engine.expressions.references import references
 from engine.expressions.stability import next_change
@@ -101,28 +101,7 @@ class DueIndex:
         for segment in self._planbook.tracked_segments:
             unit.dues.remove("segment", profile_id, segment)
 
-    # ── baselines ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def baseline(self, unit: Unit, profile: Profile, now: datetime) -> None:
-        """What holds of a profile now, taken as given: nothing fires, and what lies ahead is put."""
-        facts = self._facts.of(unit, profile, now)
-        for segment in self._planbook.tracked_segments:
-            unit.memberships.save(
-                Membership(
-                    profile_id=profile.profile_id,
-                    segment=segment,
-                    is_member=facts.in_segment(segment),
-                    changed_at=profile.created_at or now,
-                )
-            )
-            self.put_segment(unit, profile, segment, now)
-        for subject, trigger in self._inactive:
-            last = self.last_event(unit, trigger, profile)
-            if last and last.timestamp + timedelta(seconds=trigger.for_seconds) > now:
-                self.arm(unit, subject, trigger, profile, last)
-        for subject, dated in self._dates:
-            self.put_date(unit, subject, dated, profile, now)
-        self.put_local_schedules(unit, profile, now)
-
+    # ── schedules of the project ─────────────────────────────────────────────────────────────────────────────────────
     def put_project_schedules(self, unit: Unit, now: datetime) -> None:
         """The next moment of every schedule in the project's zone."""
         zone = schedule.find_zone(self._facts.project.timezone)

@@ -26,7 +26,12 @@ _Decoder = Callable[[Any], Any]
 
 def plan_to_json(plan: Plan) -> str:
     """The plan as canonical JSON."""
-    return json.dumps(_encode(plan), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return part_to_json(plan)
+
+
+def part_to_json(part: Any) -> str:
+    """A part of a plan, in the same form: one form for one meaning."""
+    return json.dumps(_encode(part), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def plan_from_json(text: str) -> Plan:
