@@ -85,7 +85,8 @@ def make_schema(kind: DocumentKind, names: Names) -> Schema:
             each.setdefault("additionalProperties", False)
     if kind == "project":
         _allow_variables([each for each in _subschemas(schema) if each is not definitions["name"]])
-        definitions["channel_entry"]["allOf"] = _settings(names.adapters)
+        if names.adapters:
+            definitions["channel_entry"]["allOf"] = _settings(names.adapters)
     schema["definitions"] = {name: definitions[name] for name in sorted(_used(schema, definitions))}
     return schema
 
