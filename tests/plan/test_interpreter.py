@@ -15,6 +15,7 @@ from engine.plan.effects import (
     Held,
     Input,
     Left,
+    Moved,
     Over,
     Perform,
     Performed,
@@ -226,3 +227,91 @@ def test_a_change_of_zone_asks_again_only_where_somebody_waits_for_a_local_time(
     awaiting(Started())
     awaiting.answer(WaitUntil(until=None, why="event"))
     assert awaiting(Reconsider()) == ()
+
+
+# ── moves to another version ─────────────────────────────────────────────────────────────────────────────────────────
+class Moving(Drive):
+    """Drives a plan, and then another one."""
+
+    def move(self, plan: Plan, at: datetime) -> tuple[Perform | Finish, ...]:
+        self.now = at
+        self.state, effects = advance(plan, self.state, Moved(digest="v2"), at)
+        if effects:
+            self.plan = plan
+        return effects
+
+
+def test_a_move_performs_the_same_visit_again_and_keeps_what_has_passed() -> None:
+    drive = Moving(plan_of(wait("w", "s"), send("s")))
+    drive(Started())
+    drive.answer(WaitUntil(until=T + HOUR, why="timer"))
+    effects = drive.move(plan_of(wait("w", "t"), send("t")), T + HOUR / 2)
+    assert effects == (Perform(step_id="w", visit=1, attempt=2, reached_at=T, digest="v2"),)
+    drive.answer(WaitUntil(until=T + 2 * HOUR, why="timer"))
+    assert drive.state.wake_at == T + 2 * HOUR
+    drive(Woke(), T + 2 * HOUR)
+    assert drive.answer(Done()) == (Perform(step_id="t", visit=1, attempt=1, reached_at=T + 2 * HOUR),)
+
+
+def test_a_step_that_has_moved_is_a_new_visit_reached_when_the_old_one_was() -> None:
+    drive = Moving(plan_of(wait("w", "s"), send("s")))
+    drive(Started())
+    drive.answer(WaitUntil(until=T + HOUR, why="timer"))
+    onto = replace(plan_of(wait("pause", "s"), send("s")), moved={"w": "pause"})
+    effects = drive.move(onto, T + HOUR / 2)
+    assert effects == (Perform(step_id="pause", visit=1, attempt=1, reached_at=T, digest="v2"),)
+    assert drive.state.began == {"w": T, "pause": T}
+    assert drive.state.visits == {"w": 1, "pause": 1}
+
+
+def test_a_move_that_would_strand_somebody_is_not_made() -> None:
+    drive = Moving(plan_of(wait("w", "s"), send("s")))
+    drive(Started())
+    drive.answer(WaitUntil(until=T + HOUR, why="timer"))
+    before = drive.state
+    assert drive.move(plan_of(send("s")), T) == ()
+    assert drive.state == before
+
+
+def test_nobody_is_moved_while_a_step_is_performed_or_after_the_end() -> None:
+    drive = Moving(plan_of(wait("w")))
+    drive(Started())
+    assert drive.move(plan_of(wait("w")), T) == ()
+    drive(Left(reason="exit"))
+    assert drive.move(plan_of(wait("w")), T) == ()
+
+
+def test_passes_of_a_repeat_go_on_where_it_still_exists_under_its_new_name() -> None:
+    def looping(name: str) -> Plan:
+        return plan_of(Repeat(step_id=name, times=3, body="w"), wait("w", name))
+
+    drive = Moving(looping("loop"))
+    drive(Started())
+    drive.answer(Chosen(goto="w"))
+    drive.answer(WaitUntil(until=T + HOUR, why="timer"))
+    drive.move(replace(looping("again"), moved={"loop": "again"}), T)
+    drive.answer(WaitUntil(until=T + HOUR, why="timer"))
+    drive(Woke(), T + HOUR)
+    (effect,) = drive.answer(Done())
+    assert isinstance(effect, Perform)
+    assert (effect.step_id, effect.passes_begun, effect.pass_began_at) == ("again", 1, T)
+
+
+def test_passes_of_a_repeat_that_is_gone_are_forgotten() -> None:
+    drive = Moving(plan_of(Repeat(step_id="loop", times=3, body="w"), wait("w", "loop")))
+    drive(Started())
+    drive.answer(Chosen(goto="w"))
+    drive.answer(WaitUntil(until=T + HOUR, why="timer"))
+    drive.move(plan_of(wait("w")), T)
+    assert drive.state.passes == {}
+
+
+def test_whoever_is_held_moves_and_is_asked_for_once_more() -> None:
+    drive = Moving(plan_of(send("s")))
+    drive(Started())
+    drive.answer(Held())
+    assert drive.move(plan_of(send("s")), T + HOUR) == (
+        Perform(step_id="s", visit=1, attempt=2, reached_at=T, digest="v2"),
+    )
+    drive.answer(Held())
+    assert drive(Resumed(), T + 2 * HOUR) == (Perform(step_id="s", visit=1, attempt=3, reached_at=T + 2 * HOUR),)

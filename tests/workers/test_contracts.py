@@ -15,6 +15,7 @@ from engine.plan.effects import (
     Done,
     Held,
     Left,
+    Moved,
     Over,
     Perform,
     Reconsider,
@@ -48,11 +49,18 @@ def through_json(data: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "event",
-    [Started(), Resumed(), Reconsider(), Arrived(step_id="a", visit=2, goto=None), Left(reason="exit")],
+    [
+        Started(),
+        Resumed(),
+        Reconsider(),
+        Arrived(step_id="a", visit=2, goto=None),
+        Left(reason="exit"),
+        Moved(digest="v2"),
+    ],
     ids=lambda event: event.kind,
 )
 def test_every_nudge_comes_back_as_it_went(event: Nudge) -> None:
-    payload = StimulusPayload(input=event, created_at=NOON)
+    payload = StimulusPayload(input=event, created_at=NOON, urgent_topics=("orders",))
     assert StimulusPayload.from_json(through_json(payload.to_json())) == payload
 
 

@@ -13,12 +13,14 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from engine.errors import StoreUnavailable
+from engine.plan.digest import digest
 from engine.plan.effects import (
     Arrived,
     Chosen,
     Done,
     Held,
     Left,
+    Moved,
     Over,
     Perform,
     Reconsider,
@@ -32,6 +34,7 @@ from engine.plan.interpreter import begin
 from engine.plan.model import Awaited, Branch, Elapsed, Otherwise, Repeat, Send, Set, Wait, WaitFor
 from tests.workers.road import NOON, Road, Script, Workers, make_plan
 from workers.contracts.payloads import Standing, StimulusPayload
+from workers.contracts.plans import PLANS
 
 pytestmark = pytest.mark.temporal
 
@@ -390,3 +393,63 @@ def test_a_second_started_is_harmless(road: Build) -> None:
     person._loop.run(person.handle.signal("nudge", payload))
     assert person.settle().step_id == "reply"
     assert len(script.calls) == 1
+
+
+def test_a_moved_person_goes_on_with_the_other_plan_and_the_time_already_waited_counts(
+    road: Build, skipping: WorkflowEnvironment
+) -> None:
+    script = Script({"w": [elapsed(9), elapsed(2), elapsed(2)], "s2": Sent(outcome="sent")})
+    person = road(make_plan(wait("w", next="s1", hours=9), send("s1")), script)
+    onto = make_plan(wait("w", next="s2", hours=2), send("s2"))
+    PLANS.put(digest(onto), onto)
+    person.enter()
+    person.go_to(skipping, NOON + HOUR)
+    person.nudge(Moved(digest=digest(onto)), at=NOON + HOUR)
+    assert person.settle().wake_at == NOON + 2 * HOUR
+    person.go_to(skipping, NOON + 3 * HOUR)
+    person.end()
+    assert script.calls == [
+        ("w", NOON), ("w", NOON + HOUR), ("w", NOON + 2 * HOUR), ("s2", NOON + 2 * HOUR)
+    ]  # fmt: skip
+    assert [each.digest for each in script.performed] == [None, digest(onto), None, None]
+
+
+def test_a_move_outlasts_a_continue_as_new_and_takes_the_place_in_line_with_it(
+    workers: Workers, dev_client: Client
+) -> None:
+    rounds = 30
+    awaiting = WaitFor(step_id="reply", alternatives=(Awaited(event="Replied", then="reply"),), next="s")
+    onto = make_plan(awaiting, send("s", topic="orders"), title="With an answer")
+    PLANS.put(digest(onto), onto)
+    script = Script({"reply": WaitUntil(until=None, why="event"), "s": Sent(outcome="sent")})
+    person = workers.road(dev_client, make_plan(awaiting, send("s")), script)
+    person.enter()
+    person.settle()
+    first_run = person._loop.run(person.handle.describe()).run_id
+    person.nudge(Moved(digest=digest(onto)), at=NOON)
+    for visit in range(1, rounds + 1):
+        assert person.settle().visit == visit
+        person.nudge(Arrived(step_id="reply", visit=visit, goto="reply"), at=NOON)
+    person.settle()
+    assert person._loop.run(person.handle.describe()).run_id != first_run
+    person.nudge(Arrived(step_id="reply", visit=rounds + 1, goto="s"), at=NOON)
+    person.end()
+    scheduled = [
+        each.activity_task_scheduled_event_attributes.priority.priority_key
+        for each in person.history()
+        if each.HasField("activity_task_scheduled_event_attributes")
+    ]
+    # By the first version it was marketing, and would stand in line with the rest.
+    assert scheduled == [1]
+
+
+def test_a_person_who_cannot_be_moved_goes_on_as_before(road: Build, skipping: WorkflowEnvironment) -> None:
+    script = Script({"w": elapsed(), "s1": Sent(outcome="sent")})
+    person = road(make_plan(wait("w", next="s1"), send("s1")), script)
+    onto = make_plan(send("s1"))
+    PLANS.put(digest(onto), onto)
+    person.enter()
+    person.nudge(Moved(digest=digest(onto)), at=NOON)
+    person.go_to(skipping, NOON + 2 * HOUR)
+    person.end()
+    assert script.calls == [("w", NOON), ("w", NOON + HOUR), ("s1", NOON + HOUR)]
