@@ -1,93 +1,20 @@
-"""What authors are told about their files: every problem, with its place, a stable code and what to do.
-
-Codes are grouped by hundreds and never reused: 0 the file itself, 1 names, 2 shapes, 3 expressions, 4 the course of
-a journey, 5 permission, 6 templates, 7 channels and surroundings, 8 scenarios. `docs/checks/README.md` explains each.
-"""
+"""What authors are told about their files: every problem, with its place, a stable code and what to do."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import get_close_matches
+from textwrap import wrap
 from typing import Literal, Protocol
+from unicodedata import combining, east_asian_width
+
+from engine.language.codes import CODES
 
 Severity = Literal["error", "warning"]
 Format = Literal["text", "concise", "json", "github"]
-
-#: Every code with its title. A retired code stays listed, so that it is never given a second meaning.
-CODES: Mapping[str, str] = {
-    "SJ001": "the file is not valid YAML",
-    "SJ002": "the file is not UTF-8",
-    "SJ003": "a character that YAML does not allow",
-    "SJ004": "a tab where spaces belong",
-    "SJ005": "a document is too large",
-    "SJ006": "a document is nested too deeply",
-    "SJ007": "a YAML tag",
-    "SJ008": "a YAML anchor or alias",
-    "SJ009": "a key is given twice",
-    "SJ010": "a key is not text",
-    "SJ011": "a number is out of range",
-    "SJ012": "a file cannot be read",
-    "SJ101": "unknown channel",
-    "SJ102": "unknown topic",
-    "SJ103": "the catalogue lacks this event",
-    "SJ104": "an attribute looks like a misspelling",
-    "SJ105": "unknown segment",
-    "SJ106": "unknown journey",
-    "SJ107": "unknown step",
-    "SJ108": "unknown adapter",
-    "SJ109": "the catalogue lacks this property",
-    "SJ110": "two journeys have one name",
-    "SJ111": "two steps have one id",
-    "SJ112": "two segments have one name",
-    "SJ201": "unknown key",
-    "SJ202": "a key is missing",
-    "SJ203": "the wrong kind of value",
-    "SJ204": "not one of the allowed words",
-    "SJ205": "a name that is not allowed",
-    "SJ206": "not a duration",
-    "SJ207": "not a time of day",
-    "SJ208": "not a schedule",
-    "SJ209": "unknown time zone",
-    "SJ210": "a number, share or rate that is not allowed",
-    "SJ211": "keys that do not go together",
-    "SJ212": "a document of an unknown kind",
-    "SJ213": "a step without a kind",
-    "SJ214": "an outcome that cannot wait",
-    "SJ215": "weights that do not add up",
-    "SJ301": "an expression does not parse",
-    "SJ302": "an expression does not make sense",
-    "SJ303": "a value of the wrong type",
-    "SJ401": "a step that nobody can reach",
-    "SJ402": "a repeat that makes no time pass",
-    "SJ403": "journeys that start each other without time passing",
-    "SJ404": "segments that refer to each other in a circle",
-    "SJ405": "a journey that nothing starts",
-    "SJ406": "a trigger that waits for an end that never comes",
-    "SJ407": "a message that can never go out",
-    "SJ408": "a time that is over before it counts",
-    "SJ409": "a step that cannot have run yet",
-    "SJ410": "a trigger by which nobody can enter",
-    "SJ501": "the topic does not allow the channel",
-    "SJ502": "a send without a topic",
-    "SJ503": "another address under a topic that is not internal",
-    "SJ504": "a basis that does not fit the topic",
-    "SJ601": "a template is missing",
-    "SJ602": "a template does not parse",
-    "SJ603": "a name in a template may be missing",
-    "SJ604": "a marketing email without an unsubscribe link",
-    "SJ605": "an email without a subject",
-    "SJ606": "a marketing text message without a way to stop",
-    "SJ701": "a missing environment variable",
-    "SJ702": "a channel's settings are wrong",
-    "SJ703": "a channel of unknown kind",
-    "SJ704": "a backup that cannot take over",
-    "SJ705": "a database that is not supported",
-    "SJ706": "a call to a private address",
-    "SJ801": "a scenario without a name or a beginning",
-    "SJ802": "something in a scenario that cannot be used",
-}
 
 
 class Place(Protocol):
@@ -198,17 +125,28 @@ def _listed(names: Sequence[str], last: str) -> str:
 
 
 # ── formats ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-def format_diagnostics(diagnostics: Sequence[Diagnostic], form: Format, texts: Mapping[str, str]) -> str:
+#: Columns of a terminal as people leave it.
+_WIDTH = 80
+#: What programs read of a problem.
+_FIELDS = ("file", "line", "column", "code", "severity", "message", "hint")
+_COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "aside": "\x1b[2m", "strong": "\x1b[1m"}
+
+
+def format_diagnostics(
+    diagnostics: Sequence[Diagnostic], form: Format, texts: Mapping[str, str], *, is_colourful: bool = False
+) -> str:
     """All of them in one of the formats; `texts` holds the files' contents by name, for the excerpts of `text`."""
     match form:
         case "json":
-            return json.dumps({"diagnostics": [asdict(each) for each in diagnostics]}, ensure_ascii=False, indent=2)
+            found = [{name: getattr(each, name) for name in _FIELDS} for each in diagnostics]
+            return json.dumps({"diagnostics": found}, ensure_ascii=False, indent=2)
         case "concise":
             return "\n".join(_concise(each) for each in diagnostics)
         case "github":
             return "\n".join(_github(each) for each in diagnostics)
         case "text":
-            return "\n\n".join(_text(each, texts) for each in diagnostics)
+            told = _Told(texts, is_colourful)
+            return "\n\n".join([*(told.problem(each) for each in diagnostics), *told.pages(diagnostics)])
 
 
 def _concise(each: Diagnostic) -> str:
@@ -216,26 +154,65 @@ def _concise(each: Diagnostic) -> str:
     return f"{each.file}:{each.line}:{each.column}: {each.code} {each.message}{hint}"
 
 
-def _text(each: Diagnostic, texts: Mapping[str, str]) -> str:
-    lines = [f"{each.severity} {each.code}: {each.message}", f"  --> {each.file}:{each.line}:{each.column}"]
-    lines += _excerpt(each.file, each.line, each.column, texts)
-    for other in each.related:
-        lines.append(f"  {other.message}: {other.file}:{other.line}:{other.column}")
-        lines += _excerpt(other.file, other.line, other.column, texts)
-    if each.hint:
-        lines.append(f"  hint: {each.hint}")
-    return "\n".join(lines)
+class _Told:
+    """Problems as people read them on a terminal."""
+
+    def __init__(self, texts: Mapping[str, str], is_colourful: bool) -> None:
+        self._lines = {file: re.split("\r\n|\r|\n", text) for file, text in texts.items()}
+        self._is_colourful = is_colourful
+
+    def problem(self, each: Diagnostic) -> str:
+        """One of them: what, where, the line with a mark, and what to do."""
+        first, *rest = _wrapped(f"{each.severity} {each.code}: {each.message}", "  ")
+        head, said = first[: len(each.severity) + 1 + len(each.code)], first[len(each.severity) + 1 + len(each.code) :]
+        lines = [self._in(each.severity, head) + self._in("strong", said), *(self._in("strong", more) for more in rest)]
+        lines.append(f"  {self._in('aside', '-->')} {each.file}:{each.line}:{each.column}")
+        lines += self._excerpt(each, each.severity)
+        for other in each.related:
+            lines.append(f"  {self._in('aside', '-->')} {other.file}:{other.line}:{other.column}, {other.message}")
+            lines += self._excerpt(other, "aside")
+        lines += _wrapped(f"  hint: {each.hint}", " " * 8) if each.hint else []
+        return "\n".join(lines)
+
+    def pages(self, diagnostics: Sequence[Diagnostic]) -> list[str]:
+        """Where to read more, each page once."""
+        files = ", ".join(f"{code}.md" for code in sorted({each.code for each in diagnostics}))
+        return ["\n".join(_wrapped(f"Explained in docs/checks: {files}", "  "))] if files else []
+
+    def _excerpt(self, place: Place, colour: str) -> list[str]:
+        lines = self._lines.get(place.file, [])
+        if place.line > len(lines) or not lines[place.line - 1].strip():
+            return []
+        number = str(place.line)
+        shown, offset = _cut(lines[place.line - 1].replace("\t", " "), place.column - 1, _WIDTH - len(number) - 6)
+        bar, blank = self._in("aside", f"   {number} |"), self._in("aside", f"   {' ' * len(number)} |")
+        return [f"{bar} {shown}", f"{blank} {' ' * offset}{self._in(colour, '^')}"]
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"{_COLOURS[colour]}{text}\x1b[0m" if self._is_colourful and text else text
 
 
-def _excerpt(file: str, line: int, column: int, texts: Mapping[str, str]) -> list[str]:
-    written = texts.get(file, "").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if line > len(written) or not written[line - 1].strip():
-        return []
-    number = str(line)
-    # Long lines would wrap and carry the caret away from its place.
-    start = max(0, column - 80)
-    shown = written[line - 1][start : start + 110].replace("\t", " ")
-    return [f"   {number} | {shown}", f"   {' ' * len(number)} | {' ' * (column - 1 - start)}^"]
+def _wrapped(text: str, indent: str) -> list[str]:
+    return wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _cut(line: str, column: int, width: int) -> tuple[str, int]:
+    """As much of a line around a column (from 0) as fits, and how far right of its beginning the column then stands."""
+    if len(line) <= width:
+        return line, _width(line[:column])
+    # What comes before says more than what comes after.
+    start = min(max(0, column - width * 2 // 3), len(line) - width)
+    shown = line[start : start + width]
+    if start:
+        shown = f"…{shown[1:]}"
+    if start + width < len(line):
+        shown = f"{shown[:-1]}…"
+    return shown, _width(shown[: column - start])
+
+
+def _width(text: str) -> int:
+    """Columns on a terminal: some letters take two, and accents of their own take none."""
+    return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def _github(each: Diagnostic) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from engine.language.adapters import AdapterInfo
-from engine.language.diagnostics import CODES, Diagnostic, format_diagnostics
+from engine.language.codes import CODES
+from engine.language.diagnostics import Diagnostic, format_diagnostics
 from engine.language.project import check_project, compile_project, load_project
 from engine.plan.digest import plan_to_json
 from engine.simulator.runner import collect_scenarios

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -30,22 +31,53 @@ def test_text_shows_the_line_and_points_at_the_place() -> None:
         "  --> journeys/cart.yml:3:1\n"
         "   3 | title: B\n"
         "     | ^\n"
-        "  first given here: journeys/cart.yml:2:1\n"
+        "  --> journeys/cart.yml:2:1, first given here\n"
         "   2 | title: A\n"
         "     | ^\n"
-        "  hint: keep one of the two"
+        "  hint: keep one of the two\n"
+        "\n"
+        "Explained in docs/checks: SJ009.md"
     )
 
 
 def test_text_without_the_file_still_says_where() -> None:
-    assert format_diagnostics([WARNING], "text", {}) == "warning SJ103: 100% wrong:\nhere\n  --> a,b.yml:1:2"
+    told = format_diagnostics([WARNING], "text", {})
+    assert told.startswith("warning SJ103: 100% wrong: here\n  --> a,b.yml:1:2\n\n")
 
 
-def test_a_long_line_is_cut_around_the_place() -> None:
-    long = Diagnostic(file="a.yml", line=1, column=301, code="SJ201", severity="error", message="wrong")
-    shown = format_diagnostics([long], "text", {"a.yml": "x" * 300 + "Y" + "z" * 300}).splitlines()
-    assert len(shown[2]) < 120
-    assert shown[2][shown[3].index("^")] == "Y"
+@pytest.mark.parametrize("line", [f"{'x' * 300}Y{'z' * 300}", f"{'x' * 300}Y", f"{'寿' * 300}Y", f"Y{'z' * 300}"])
+def test_a_long_line_is_cut_around_the_place(line: str) -> None:
+    long = Diagnostic(file="a.yml", line=1, column=line.index("Y") + 1, code="SJ201", severity="error", message="wrong")
+    shown = format_diagnostics([long], "text", {"a.yml": line}).splitlines()
+    before = shown[2][: shown[2].index("Y")]
+    # These letters take two columns each.
+    assert shown[3].index("^") == len(before) + before.count("寿")
+    assert len(shown[2]) <= 80
+    assert ("…" in before) == (not line.startswith("Y"))
+    assert shown[2].endswith("…") == line.endswith("z")
+
+
+def test_nothing_but_names_is_wider_than_a_terminal() -> None:
+    wide = Diagnostic(
+        file="a.yml", line=1, column=1, code="SJ201", severity="error", message="wrong " * 40, hint="right " * 40
+    )
+    shown = format_diagnostics([wide], "text", {"a.yml": "x" * 300})
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.count("right") == 40
+
+
+def test_every_page_is_named_once_at_the_end() -> None:
+    told = format_diagnostics([WARNING, DUPLICATE, WARNING], "text", TEXTS)
+    assert told.endswith("\n\nExplained in docs/checks: SJ009.md, SJ103.md")
+    assert format_diagnostics([], "text", {}) == ""
+
+
+def test_colours_change_no_word() -> None:
+    plain = format_diagnostics([DUPLICATE, WARNING], "text", TEXTS)
+    colourful = format_diagnostics([DUPLICATE, WARNING], "text", TEXTS, is_colourful=True)
+    assert "\x1b" not in plain
+    assert colourful != plain
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colourful) == plain
 
 
 def test_concise_is_one_line_each() -> None:
@@ -55,7 +87,7 @@ def test_concise_is_one_line_each() -> None:
     )
 
 
-def test_json_holds_everything() -> None:
+def test_json_is_one_document_of_seven_fields_each() -> None:
     data = json.loads(format_diagnostics([DUPLICATE], "json", TEXTS))
     assert data == {
         "diagnostics": [
@@ -67,7 +99,6 @@ def test_json_holds_everything() -> None:
                 "severity": "error",
                 "message": "the key `title` is given twice",
                 "hint": "keep one of the two",
-                "related": [{"file": "journeys/cart.yml", "line": 2, "column": 1, "message": "first given here"}],
             }
         ]
     }

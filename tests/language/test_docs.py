@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from channels.registry import adapter_infos
-from engine.language.diagnostics import CODES, Diagnostic, format_diagnostics
+from engine.language.codes import CODES
+from engine.language.diagnostics import Diagnostic, format_diagnostics
 from engine.language.project import check_project, compile_project
 from engine.simulator.runner import collect_scenarios
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +34,8 @@ def check(
 
     found = [_from_here(each, path) for each in _problems(path.resolve(), adapter_infos())]
     if found or form == "json":
-        typer.echo(format_diagnostics(found, form, _texts(found)))
+        is_colourful = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        typer.echo(format_diagnostics(found, form, _texts(found), is_colourful=is_colourful))
     errors = sum(each.is_error for each in found)
     if form == "text":
         typer.echo(_summary(errors, len(found) - errors), err=True)
