@@ -1,4 +1,4 @@
-"""Tables and progress: for a terminal where there is one, plain text where a program reads."""
+"""Tables, progress, and what went wrong: for a terminal where there is one, plain text where a program reads."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from engine.errors import BadInput, NotFound, ProjectError, SojournError
 
 
 @contextmanager
@@ -38,3 +41,15 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, em
     # Lines for a program, or in a file, must not break where the terminal of nobody ends.
     console = Console(width=None if sys.stdout.isatty() else 1000)
     console.print(table, markup=False)
+
+
+def tell_error(error: SojournError) -> int:
+    """Tells on standard error what went wrong, in one clean message; the exit code that it means."""
+    if isinstance(error, ProjectError):
+        # Written as `check` writes them, without the excerpts.
+        from engine.language.diagnostics import format_diagnostics
+
+        typer.echo(format_diagnostics(error.diagnostics, "text", {}), err=True)
+        return 2
+    typer.echo(f"sojourn: {error}", err=True)
+    return 2 if isinstance(error, BadInput | NotFound) else 1

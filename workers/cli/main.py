@@ -18,8 +18,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from engine.errors import BadInput, NotFound, ProjectError, SojournError
+from engine.errors import SojournError
 from workers import cli
+from workers.cli.console import tell_error
 
 _DEFECT = 70
 _INTERRUPTED = 130
@@ -64,15 +65,8 @@ def run(arguments: Sequence[str]) -> int:
         make_app()(args=list(arguments), prog_name="sojourn")
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-    except ProjectError as error:
-        # Written as `check` writes them, without the excerpts.
-        from engine.language.diagnostics import format_diagnostics
-
-        typer.echo(format_diagnostics(error.diagnostics, "text", {}), err=True)
-        return 2
     except SojournError as error:
-        typer.echo(f"sojourn: {error}", err=True)
-        return 2 if isinstance(error, BadInput | NotFound) else 1
+        return tell_error(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except Exception:
