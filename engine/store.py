@@ -40,7 +40,10 @@ class JourneyRecord:
     digest: str
     state: JourneyState
     deployed_at: datetime
+    #: When it came into its state.
     changed_at: datetime
+    #: Why, in the words of who put it there.
+    note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -135,7 +135,7 @@ class Operations:
     @staticmethod
     def _retire(unit: Unit, record: JourneyRecord, now: datetime) -> Deployed:
         """People inside go on to their end; no one enters."""
-        unit.journeys.save(replace(record, state="retired", changed_at=now))
+        unit.journeys.save(replace(record, state="retired", changed_at=now, note=None))
         inside = unit.enrollments.counts(record.journey)["active"]
         return Deployed(journey=record.journey, digest=record.digest, change="gone", kept=inside)
 
@@ -158,16 +158,16 @@ class Operations:
             )
 
     # ── pause, resume, stop ──────────────────────────────────────────────────────────────────────────────────────────
-    def pause(self, journey: str, now: datetime) -> int:
+    def pause(self, journey: str, now: datetime, note: str | None = None) -> int:
         """No one enters and no step is taken; exits still end, clocks run on. How many people are inside."""
         with self._store.transaction() as unit:
             record = self._record(unit, journey)
             if record.state in ("stopped", "retired"):
                 raise Conflict(f"journey {journey!r} is {record.state}: no one enters, and there is nothing to pause")
-            self._save(unit, record, "paused", now)
+            self._save(unit, record, "paused", now, note)
             return unit.enrollments.counts(journey)["active"]
 
-    def resume(self, journey: str, now: datetime) -> Going:
+    def resume(self, journey: str, now: datetime, note: str | None = None) -> Going:
         """Lets people on, at the journey's pace, and others in again; ends those whose version says `if_late: exit`.
 
         Whoever is held is late: their next step came up during the pause, and was not taken. Those still waiting never
@@ -184,18 +184,18 @@ class Operations:
                 if not late:
                     pace = self._planbook.plan(unit, record.digest).pace_per_second
                     each_takes = timedelta(seconds=1 / pace) if pace else timedelta()
-                    self._save(unit, record, "active", now)
+                    self._save(unit, record, "active", now, note)
                     for place, enrollment in enumerate(held):
                         _nudge(unit, enrollment, Resumed(), now + place * each_takes)
                     return Going(let_on=len(held), ended=ended, lasts=max(len(held) - 1, 0) * each_takes)
             # Each under the profile's lock, which may not be taken after the journey's; so they end before it goes on.
             ended += sum(self._end(each, "past", now, only_held=True) for each in late)
 
-    def stop(self, journey: str, now: datetime) -> int:
+    def stop(self, journey: str, now: datetime, note: str | None = None) -> int:
         """Ends everybody (`stopped`) and lets no one in until a resume; how many were inside. May be repeated."""
         with self._store.transaction() as unit:
             record = self._record(unit, journey)
-            self._save(unit, record, "retired" if record.state == "retired" else "stopped", now)
+            self._save(unit, record, "retired" if record.state == "retired" else "stopped", now, note)
             inside = unit.enrollments.inside(journey)
         return sum(self._end(each, "stopped", now) for each in inside)
 
@@ -216,9 +216,9 @@ class Operations:
         return record
 
     @staticmethod
-    def _save(unit: Unit, record: JourneyRecord, state: JourneyState, now: datetime) -> None:
-        if record.state != state:
-            unit.journeys.save(replace(record, state=state, changed_at=now))
+    def _save(unit: Unit, record: JourneyRecord, state: JourneyState, now: datetime, note: str | None) -> None:
+        if record.state != state or note is not None:
+            unit.journeys.save(replace(record, state=state, changed_at=now, note=note))
 
 
 def _nudge(unit: Unit, enrollment: Enrollment, nudge: Moved | Resumed, at: datetime) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, t
 from engine.storage.types import Instant, Json, Name, Nudged, Number, Words
 
 #: The newest revision in `migrations/versions`: what this code reads and writes.
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -80,6 +80,7 @@ journeys = Table(
     Column("state", Text, nullable=False),
     Column("deployed_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
+    Column("note", Text),
 )
 
 enrollments = Table(

@@ -11,7 +11,7 @@ import typer
 from workers.cli.console import print_table
 from workers.cli.project import ProjectFolder, open_installation
 
-_HEADINGS = ("journey", "title", "version", "state", "active", "ended", "converted")
+_HEADINGS = ("journey", "title", "version", "state", "active", "held", "ended", "converted", "note")
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +31,7 @@ def journeys(
             for name in sorted({*plans, *deployed}):
                 record = deployed.get(name)
                 counts = unit.enrollments.counts(name)
+                places = unit.enrollments.places(name)
                 rows.append(
                     {
                         "journey": name,
@@ -39,8 +40,11 @@ def journeys(
                         # `draft`: authored and not deployed.
                         "state": record.state if record else "draft",
                         "active": counts.get("active", 0),
+                        # Of those: whose next step came up during a pause.
+                        "held": sum(place.people for place in places if place.waiting == "held"),
                         "ended": counts.get("ended", 0),
                         "converted": counts.get("converted", 0),
+                        "note": record.note if record else None,
                     }
                 )
     if form == "json":
