@@ -254,7 +254,8 @@ def drafted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SOJOURN_PROJECT_KEY", "0" * 64)
     project = open_project(ROOT)
     plan = replace(project.plans["abandoned_cart"], goal=None)
-    earlier = replace(plan, steps={**plan.steps, plan.first: replace(plan.steps[plan.first], condition="false")})
+    first = plan.steps[str(plan.first)]
+    earlier = replace(plan, steps={**plan.steps, first.step_id: replace(first, condition="false")})
     version = Planbook(replace(project, plans={plan.journey: earlier})).digest(plan.journey)
     store = Database(project.database)
     store.migrate()
