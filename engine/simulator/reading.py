@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast, get_args
 
+from engine.consent.addresses import normalise
 from engine.consent.model import Actor
 from engine.errors import BadInput
-from engine.language.diagnostics import Problems, suggest
+from engine.language.diagnostics import Problems, Span, suggest
 from engine.language.source import ListNode, MapNode, Node, ScalarNode, plain, read_source
-from engine.plan.model import Split
-from engine.project import Project
-from engine.schedule import parse_duration
+from engine.plan.model import Outcome, Split
+from engine.project import ChannelKind, Project
+from engine.schedule import find_zone, parse_duration
 from engine.simulator.scenario import (
     LONGEST,
     Action,
@@ -78,6 +79,11 @@ _ACTIONS: Mapping[str, tuple[str, ...]] = {
     "stop": (),
     "provider": ("fails", "for"),
 }
+_BASES = ("consent", "soft_opt_in")
+#: Expected values that are words of ours.
+_WORDS: Mapping[str, tuple[str, ...]] = {"outcome": get_args(Outcome), "state": ("active", "ended")}
+#: Actions whose key holds a mapping, or may stand alone.
+_MAPPED = ("set", "grant", "confirm", "withdraw", "object")
 
 
 def read_scenarios(file: str, content: bytes, project: Project, problems: Problems) -> list[Scenario]:
@@ -88,9 +94,18 @@ def read_scenarios(file: str, content: bytes, project: Project, problems: Proble
             problems.error("SJ801", document, "a scenario is a mapping that begins with `scenario:`")
             continue
         scenario = read_document(document, project, problems)
-        if scenario:
+        if scenario and not _too_late(scenario, problems):
             found.append(scenario)
     return found
+
+
+def _too_late(scenario: Scenario, problems: Problems) -> bool:
+    """Whether rows come after `until`: a test of them could not fail."""
+    late = [row for row in scenario.rows if scenario.until is not None and row.at > scenario.until]
+    for row in late:
+        place = Span(file=scenario.file, line=row.line, column=1)
+        problems.error("SJ802", place, "this row comes after `until`: it would never happen")
+    return bool(late)
 
 
 def read_document(document: MapNode, project: Project, problems: Problems) -> Scenario | None:
@@ -108,6 +123,9 @@ class _Reader:
         self._project = project
         self._problems = problems
         self._start = datetime(2000, 1, 1, tzinfo=UTC)
+        #: Everybody whom the profiles and the rows name.
+        self._people_known: set[str | None] = set()
+        self._steps = {step_id: step for plan in project.plans.values() for step_id, step in plan.steps.items()}
         self.has_failed = False
 
     def _fail(self, node: Node, message: str, hint: str = "", code: str = "SJ802") -> None:
@@ -127,8 +145,11 @@ class _Reader:
             return None
         self._start = begins
         people = tuple(self._people(document.get("profiles")))
-        rows = sorted(self._rows(document.get("events")), key=lambda row: row.at)
         until = self._moment(document.get("until"))
+        rows = sorted(self._rows(document.get("events")), key=lambda row: row.at)
+        self._people_known = {person.person for person in people} | {
+            name for row in rows for name in (getattr(row.action, "person", None), getattr(row.action, "other", None))
+        }
         if until is not None and not self._start <= until <= self._start + LONGEST:
             self._fail(document.get("until") or document, f"`until` lies within {LONGEST.days} days from the start")
         force = document.get("force")
@@ -144,8 +165,8 @@ class _Reader:
             rows=tuple(rows),
             until=until,
             answers=self._answers(document.get("answers")),
-            forced_holdout=tuple(str(person) for person in forced.get("holdout", ())),
-            forced_split=forced.get("split", {}),
+            forced_holdout=tuple(str(person) for person in forced.get("holdout") or ()),
+            forced_split=forced.get("split") or {},
             expected=self._expected(document.get("expect")),
         )
 
@@ -197,6 +218,13 @@ class _Reader:
             return names[0] if names else ""
         return value
 
+    def _word(self, node: Node, value: str | None, allowed: Iterable[str], key: str) -> str:
+        words = tuple(allowed)
+        if value not in words:
+            self._fail(node, f"`{key}` is one of {', '.join(words)}, not {value!r}", suggest(str(value), words))
+            return words[0]
+        return value
+
     def _instant(self, node: Node) -> datetime | None:
         if isinstance(node, ScalarNode) and isinstance(node.value, str):
             try:
@@ -235,12 +263,19 @@ class _Reader:
         )
 
     def _people(self, node: Node | None) -> Iterable[Person]:
+        seen: set[str] = set()
         for row in self._list(node, "`profiles`"):
             self._known(row, _PERSON)
+            name = self._text(row, "id", required=True) or ""
+            if name in seen:
+                self._fail(row.get("id") or row, f"there are two profiles with the id {name!r}")
+            seen.add(name)
+            self._check_own_fields(row)
             consents = []
             for consent in self._list(row.get("consents"), "`consents`"):
                 self._known(consent, ("channel", "topic", "basis"))
-                basis = self._text(consent, "basis") or "consent"
+                named = consent.get("basis") or consent
+                basis = self._word(named, self._text(consent, "basis") or "consent", _BASES, "basis")
                 consents.append(
                     Consented(
                         channel=self._channel(consent),
@@ -250,7 +285,7 @@ class _Reader:
                 )
             chat = self._mapping(row, "chat")
             yield Person(
-                person=self._text(row, "id", required=True) or "",
+                person=name,
                 email=self._text(row, "email"),
                 phone=self._text(row, "phone"),
                 chat={channel: str(handle) for channel, handle in chat.items()},
@@ -259,6 +294,19 @@ class _Reader:
                 attributes=self._mapping(row, "attributes"),
                 consents=tuple(consents),
             )
+
+    def _check_own_fields(self, row: MapNode) -> None:
+        kinds: Mapping[str, ChannelKind] = {"email": "email", "phone": "sms"}
+        for key, kind in kinds.items():
+            address = self._text(row, key)
+            if address is not None:
+                try:
+                    normalise(kind, address)
+                except BadInput as problem:
+                    self._fail(row.get(key) or row, f"`{key}`: {problem}")
+        zone = self._text(row, "timezone")
+        if zone is not None and find_zone(zone) is None:
+            self._fail(row.get("timezone") or row, "`timezone` is unknown: write an IANA name such as Europe/Madrid")
 
     def _channel(self, node: MapNode) -> str:
         return self._one_of(node, self._text(node, "channel"), self._project.channels, "channel")
@@ -282,7 +330,11 @@ class _Reader:
     def _action(self, row: MapNode, key: str, at: datetime) -> Action | None:
         value = row.get(key)
         assert value is not None
-        scalar = str(value.value) if isinstance(value, ScalarNode) else ""
+        scalar = str(value.value) if isinstance(value, ScalarNode) and value.value is not None else ""
+        if not scalar and key not in _MAPPED:
+            self._fail(value, f"`{key}` names something: it is empty")
+        if key in ("complaint", "erase") and not (isinstance(value, ScalarNode) and value.value is True):
+            self._fail(value, f"`{key}` is `true`: leave the row out where it does not happen")
         who = self._text(row, "profile", required="profile" in _ACTIONS[key]) or ""
         match key:
             case "event":
@@ -309,16 +361,17 @@ class _Reader:
                     topic = self._one_of(inner, topic, self._project.topics, "topic")
                 if key in ("grant", "confirm") and (channel is None or topic is None):
                     self._fail(row, f"a `{key}` names its channel and its topic")
-                by = self._one_of(row, self._text(row, "by") or "person", get_args(Actor), "actor")
+                by = self._word(row.get("by") or row, self._text(row, "by") or "person", get_args(Actor), "by")
                 return ConsentGiven(person=who, action=key, channel=channel, topic=topic, by=cast("Actor", by))
             case "reply":
                 return Reported(person=who, kind="replied", channel=self._channel(row), text=scalar)
             case "bounce":
-                self._one_of(value, scalar, ("hard", "soft"), "kind of bounce")
+                self._word(value, scalar, ("hard", "soft"), "bounce")
                 return Reported(person=who, kind="bounced", channel=self._channel(row), is_hard=scalar == "hard")
             case "complaint":
                 return Reported(person=who, kind="complained", channel=self._channel(row))
             case "open" | "click":
+                self._one_of(value, scalar, self._steps, "step")
                 return Reported(person=who, kind="opened" if key == "open" else "clicked", step=scalar)
             case "enroll":
                 journey = self._one_of(value, scalar, self._project.plans, "journey")
@@ -334,7 +387,9 @@ class _Reader:
                 return self._provider(row, value, scalar)
 
     def _provider(self, row: MapNode, value: Node, channel: str) -> Action | None:
-        fails = self._one_of(row, self._text(row, "fails", required=True), ("permanent", "outage"), "way to fail")
+        fails = self._word(
+            row.get("fails") or row, self._text(row, "fails", required=True), ("permanent", "outage"), "fails"
+        )
         lasting = self._text(row, "for", required=True) or ""
         try:
             return ProviderFails(
@@ -359,7 +414,11 @@ class _Reader:
                 continue
             self._known(pair.value, ("status", "json"))
             given = plain(pair.value)
-            answers[url] = Answer(status=given.get("status", 200), json=given.get("json", {}))
+            status = given.get("status", 200)
+            if not isinstance(status, int) or isinstance(status, bool) or not 100 <= status <= 599:
+                self._fail(pair.value.get("status") or pair.value, "`status` is a number from 100 to 599")
+                continue
+            answers[url] = Answer(status=status, json=given.get("json", {}))
         return answers
 
     def _check_force(self, node: Node | None, forced: Mapping[str, Any]) -> None:
@@ -369,10 +428,20 @@ class _Reader:
             self._fail(node, "`force` is a mapping of `holdout` and `split`")
             return
         self._known(node, ("holdout", "split"))
+        holdout, split = node.get("holdout"), node.get("split")
+        if holdout is not None and not isinstance(holdout, ListNode):
+            self._fail(holdout, "`holdout` is a list of profiles")
+        by_step = split.pairs.values() if isinstance(split, MapNode) else ()
+        if split is not None and not isinstance(split, MapNode):
+            self._fail(split, "`split` is a mapping of steps")
+        for pair in by_step:
+            if not isinstance(pair.value, MapNode):
+                self._fail(pair.value, "a split's sides are a mapping of profiles: `{ana: A}`")
+        if self.has_failed:
+            return
         sides = {
-            step.step_id: tuple(side.name for side in step.sides)
-            for plan in self._project.plans.values()
-            for step in plan.steps.values()
+            step_id: tuple(side.name for side in step.sides)
+            for step_id, step in self._steps.items()
             if isinstance(step, Split)
         }
         for step_id, people in (forced.get("split") or {}).items():
@@ -392,18 +461,30 @@ class _Reader:
         for key, kind in _EXPECTED_AS.items():
             given = node.get(key)
             if given is not None:
-                read[key] = tuple(self._expected_row(row, kind) for row in self._list(given, f"`{key}`"))
+                rows = self._list(given, f"`{key}`")
+                read[key] = tuple(self._expected_row(row, kind, is_ours=key == "system_messages") for row in rows)
         return Expected(**read)
 
-    def _expected_row(self, row: MapNode, kind: str) -> Mapping[str, Any]:
+    def _expected_row(self, row: MapNode, kind: str, *, is_ours: bool) -> Mapping[str, Any]:
         self._known(row, _EXPECTED[kind])
         values = dict(plain(row))
         if "at" in values:
             values["at"] = self._moment(row.get("at"))
         for key, known in self._references().items():
-            if key in values:
-                self._one_of(row.get(key) or row, str(values[key]), known, key)
+            # The steps, topics and journeys of system messages are our own.
+            if key in values and not (is_ours and key in ("journey", "step", "topic")):
+                known_as = self._word if key in _WORDS else self._one_of
+                known_as(row.get(key) or row, str(values[key]), known, key)
         return values
 
     def _references(self) -> Mapping[str, Iterable[str]]:
-        return {"journey": self._project.plans, "channel": self._project.channels}
+        people = sorted(name for name in self._people_known if name)
+        return {
+            "journey": self._project.plans,
+            "channel": self._project.channels,
+            "step": self._steps,
+            "topic": self._project.topics,
+            **_WORDS,
+            "profile": people,
+            "id": people,
+        }

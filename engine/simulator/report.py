@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from engine.schedule import format_duration
 from engine.simulator.runner import Verdict
 from engine.simulator.verdict import Mismatch
 
+#: Characters that XML cannot say in any spelling.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: What of a message is shown beside what was expected of it.
 _SHOWN = (
     "at",
@@ -89,7 +92,7 @@ def report_junit(verdicts: Sequence[Verdict], seconds: float) -> str:
             f'<testcase classname={file} name={name} file={file} line="{verdict.scenario.line}">{body}</testcase>'
         )
     head = f'<testsuite name="sojourn" tests="{len(verdicts)}" failures="{failed}" time="{seconds:.3f}">'
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, "</testsuite>"])
+    return _NO_XML.sub("\ufffd", "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', head, *cases, "</testsuite>"]))
 
 
 def _failure(verdict: Verdict) -> list[str]:

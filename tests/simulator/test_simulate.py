@@ -147,7 +147,7 @@ def test_a_person_to_whom_nothing_happened_is_told_so(simulation: Simulation) ->
         (ANA, "{}", "events are a list of rows"),
         ("{id: ana, mail: a@example.com}", CART, "`mail` is not known here"),
         (ANA, "[{at: soon, event: X}]", "'soon' is no moment"),
-        (ANA, "[{at: 0m, open: nowhere}]", "nobody has had a message of step 'nowhere'"),
+        (ANA, "[{at: 0m, open: nowhere}]", "'nowhere' is no step of this project"),
     ],
 )
 def test_what_cannot_be_used_is_said_with_exit_code_2(
