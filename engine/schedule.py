@@ -187,6 +187,7 @@ def _first_moment(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 # ── cron ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+@lru_cache(maxsize=1024)
 def check_cron(cron: str) -> None:
     """Raises BadInput where the five fields are not to be read, or name a moment that never comes (30 February)."""
     fields = cron.split()

@@ -199,6 +199,10 @@ class _Composer:
             if start_mark.index - began > MAX_BYTES:
                 self._too_large(began)
             match event:
+                # First, since most events are these.
+                case yaml.ScalarEvent():
+                    self._no_decoration(event)
+                    (open_[-1][1] if open_ else root).append(self._scalar(event))
                 case yaml.DocumentStartEvent():
                     began, root = start_mark.index, []
                 case yaml.DocumentEndEvent():
@@ -210,9 +214,6 @@ class _Composer:
                     self._no_reference(event)
                     node = ScalarNode(**self._where(event.start_mark), value=None)
                     (open_[-1][1] if open_ else root).append(node)
-                case yaml.ScalarEvent():
-                    self._no_decoration(event)
-                    (open_[-1][1] if open_ else root).append(self._scalar(event))
                 case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
                     self._no_decoration(event)
                     open_.append((event, []))
@@ -254,7 +255,8 @@ class _Composer:
         value: Scalar = event.value
         if event.implicit[0]:
             value = self._plain_value(event)
-        return ScalarNode(**self._where(event.start_mark), value=value, raw=raw)
+        # Written out: there are more of these than of everything else together.
+        return ScalarNode(file=self._file, line=start_mark.line + 1, column=start_mark.column + 1, value=value, raw=raw)
 
     def _plain_value(self, event: yaml.ScalarEvent) -> Scalar:
         written: str = event.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from engine.language.diagnostics import Place, Problems
 from engine.language.graph import successors
 from engine.language.journey_file import JourneyFile
 from engine.language.source import ListNode, MapNode
-from engine.plan.model import CalendarDays, Elapsed, NextLocal, Plan, Repeat, Send, Step, Wait, WaitFor
+from engine.plan.model import CalendarDays, Elapsed, NextLocal, Plan, Repeat, Send, Step, Wait, WaitFor, Window
 from engine.policy.moments import earliest_allowed
 from engine.project import QuietHours
 from engine.schedule import format_duration, local_moment
@@ -44,7 +45,7 @@ def _check_send(step: Send, journey: JourneyFile, authored: Authored, problems: 
     quiet_hours = authored.project.quiet_hours if topic.kind == "marketing" else ()
     places = _channel_places(journey.places[step.step_id], step)
     for channel in step.channels:
-        if _earliest(_MONDAY, step, channel, quiet_hours) is None:
+        if not _opens(quiet_hours, step.window, channel):
             message = f"this message can never go out on `{channel}`: quiet hours and window leave it no moment"
             problems.warning("SJ407", places[channel], message, "let the window open outside of the quiet hours")
             return
@@ -65,6 +66,12 @@ def _check_send(step: Send, journey: JourneyFile, authored: Authored, problems: 
     elif step.expires_seconds is not None and step.expires_seconds < shortest:
         message = f"this message can never go out: its step comes {later} or more before it may, and it expires first"
         problems.warning("SJ407", place, message, "let it expire later, or wait until another time of day")
+
+
+@lru_cache(maxsize=256)
+def _opens(quiet_hours: tuple[QuietHours, ...], window: Window | None, channel: str) -> bool:
+    """Whether there is any moment of a week at which a message may go."""
+    return earliest_allowed(_MONDAY, _ZONE, quiet_hours, window, (), channel, ()) is not None
 
 
 def _channel_places(node: MapNode, step: Send) -> Mapping[str, Place]:
