@@ -11,39 +11,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 from engine.delivery.model import TAKEN
-from engine.errors import BadInput
+from engine.ids import bucket
 from engine.plan.digest import digest
 from engine.plan.model import Start
 from engine.project import Project
 from engine.rendering.renderer import Renderer
-from engine.simulator.backtest_rows import RecordedEvent, Recording, read_rows
-from engine.simulator.scenario import Consented, Expected, Person, Row, Scenario, Tracked
+from engine.simulator.backtest_rows import RecordedEvent, Recording
+from engine.simulator.backtest_survey import Survey
+from engine.simulator.scenario import Expected, Person, Row, Scenario, Tracked
 from engine.simulator.timeline import play
 from engine.simulator.virtual import VirtualCarrier
 from engine.simulator.world import World
 from engine.storage.memory import MemoryStore
 from engine.store import Unit
-
-_OWN = ("email", "phone", "timezone", "locale")
-_IDS = ("id", "user_id", "userId", "profile")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Survey:
-    """What a recording holds."""
-
-    events: int
-    first: datetime
-    last: datetime
-    #: By name: how many.
-    names: Mapping[str, int]
-    #: Everybody, in the order in which they come.
-    people: tuple[str, ...]
-    is_in_order: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,56 +65,18 @@ class Backtest:
         return max(hours.items(), key=lambda item: (item[1], -item[0].timestamp())) if hours else None
 
 
-def survey(recording: Recording, on_row: Callable[[], None] = lambda: None) -> Survey:
-    """Reads a recording once, through. Raises BadInput with the row that cannot be used, and for an empty one."""
-    first = last = before = None
-    names: Counter[str] = Counter()
-    people: dict[str, None] = {}
-    is_in_order = True
-    for event in recording:
-        at = event.timestamp
-        first, last = min(first or at, at), max(last or at, at)
-        is_in_order = is_in_order and (before is None or before <= at)
-        before = at
-        names[event.event] += 1
-        people[event.person] = None
-        on_row()
-    if first is None or last is None:
-        raise BadInput(f"{recording.path.name} holds no event")
-    return Survey(
-        events=names.total(),
-        first=first,
-        last=last,
-        names=names,
-        people=tuple(people),
-        is_in_order=is_in_order,
-    )
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The `number`-th of so many equal shares of the people; the same person is always in the same."""
+
+    number: int
+    of: int
+
+    def holds(self, person: str) -> bool:
+        return self.of == 1 or bucket("backtest", person) % self.of == self.number
 
 
-def read_people(rows: Iterator[Mapping[str, Any]]) -> dict[str, Person]:
-    """Profiles of a file by their id: columns `id email phone timezone locale`, `chat`, `consents` and `attributes` as
-    mappings where the format has them; every other column is an attribute."""
-    people = {}
-    for number, row in enumerate(rows, 1):
-        named = next((name for name in _IDS if row.get(name) is not None), None)
-        if named is None:
-            raise BadInput(f"profiles, row {number}: no id; the column is `id` or `user_id`")
-        taken = {*_IDS, *_OWN, "chat", "consents", "attributes"}
-        attributes = {name: value for name, value in row.items() if name not in taken and value is not None}
-        try:
-            consents = tuple(Consented(**consent) for consent in row.get("consents") or ())
-        except TypeError as problem:
-            raise BadInput(f"profiles, row {number}: a consent is {{channel, topic, basis}}") from problem
-        own = {name: str(row[name]) for name in _OWN if row.get(name) is not None}
-        person = str(row[named])
-        people[person] = Person(
-            person=person,
-            **own,
-            chat=row.get("chat") or {},
-            attributes={**attributes, **(row.get("attributes") or {})},
-            consents=consents,
-        )
-    return people
+WHOLE = Share(0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,8 +89,15 @@ class Draft:
     consents_all: bool = False
     people: Mapping[str, Person] = field(default_factory=dict)
 
-    def run(self, recording: Recording, seen: Survey, on_row: Callable[[], None] = lambda: None) -> Backtest:
-        """Plays the recording through the journey."""
+    @property
+    def is_divisible(self) -> bool:
+        """Whether people are independent of each other: an entry limit counts over all of them."""
+        return not any(self.project.plans[name].entry.limit for name in taking_part(self.project, self.journey))
+
+    def run(
+        self, recording: Recording, seen: Survey, on_row: Callable[[], None] = lambda: None, share: Share = WHOLE
+    ) -> Backtest:
+        """Plays the recording through the journey; with a share, for those people alone."""
         project = _consenting(self.project) if self.consents_all else self.project
         scenario = Scenario(
             name=self.journey,
@@ -154,7 +105,7 @@ class Draft:
             line=0,
             start=seen.first,
             journeys=taking_part(project, self.journey),
-            people=tuple(self._people(project, seen)),
+            people=tuple(self._people(project, seen, share)),
             rows=(),
             until=seen.last,
             answers={},
@@ -163,12 +114,14 @@ class Draft:
             expected=Expected(),
         )
         world = World(project, scenario, MemoryStore(), renderer=Renderer(project, keeps_bodies=False))
-        play(world, VirtualCarrier(world.engine, world.clock), rows=_rows(recording, seen, on_row))
+        play(world, VirtualCarrier(world.engine, world.clock), rows=_rows(recording, seen, share, on_row))
         with world.store.transaction() as unit:
             return _result(unit, world, self.journey, seen)
 
-    def _people(self, project: Project, seen: Survey) -> Iterator[Person]:
+    def _people(self, project: Project, seen: Survey, share: Share) -> Iterator[Person]:
         for number, name in enumerate(dict.fromkeys([*self.people, *seen.people])):
+            if not share.holds(name):
+                continue
             person = self.people.get(name) or Person(person=name)
             yield _reachable(person, project, number) if self.consents_all else person
 
@@ -206,8 +159,8 @@ def _reachable(person: Person, project: Project, number: int) -> Person:
     )
 
 
-def _rows(recording: Recording, seen: Survey, on_row: Callable[[], None]) -> Iterator[Row]:
-    events: Iterator[RecordedEvent] = iter(recording)
+def _rows(recording: Recording, seen: Survey, share: Share, on_row: Callable[[], None]) -> Iterator[Row]:
+    events: Iterator[RecordedEvent] = (event for event in recording if share.holds(event.person))
     if not seen.is_in_order:
         events = iter(sorted(events, key=lambda event: event.timestamp))
     for event in events:
@@ -248,7 +201,7 @@ def _result(unit: Unit, world: World, journey: str, seen: Survey) -> Backtest:
         journey=journey,
         version=digest(world.project.plans[journey]),
         survey=seen,
-        messages=tuple(sorted(messages, key=lambda message: message.at)),
+        messages=by_time(messages),
         outcomes=outcomes,
         enrollments=len(enrollments),
         entered=len({enrollment.profile_id for enrollment in enrollments}),
@@ -258,54 +211,28 @@ def _result(unit: Unit, world: World, journey: str, seen: Survey) -> Backtest:
     )
 
 
-# ── two versions over the same events ────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Difference:
-    """What one version would send and the other would not."""
-
-    added: tuple[Planned, ...]
-    removed: tuple[Planned, ...]
-    #: The same message at another moment: before, after.
-    moved: tuple[tuple[Planned, Planned], ...]
-    same: int
-
-
-def compare(before: Backtest, after: Backtest) -> Difference:
-    """The difference in messages, matched by person, step and channel: those of one moment first, the rest in order."""
-    old, new = _grouped(before.messages), _grouped(after.messages)
-    added: list[Planned] = []
-    removed: list[Planned] = []
-    moved: list[tuple[Planned, Planned]] = []
-    same = 0
-    for place in {**old, **new}:
-        one, other = old.get(place, {}), new.get(place, {})
-        kept = one.keys() & other.keys()
-        same += len(kept)
-        gone = [message for at, message in one.items() if at not in kept]
-        come = [message for at, message in other.items() if at not in kept]
-        moved += zip(gone, come, strict=False)
-        removed += gone[len(come) :]
-        added += come[len(gone) :]
-    return Difference(
-        added=_by_time(added),
-        removed=_by_time(removed),
-        moved=tuple(sorted(moved, key=lambda pair: pair[1].at)),
-        same=same,
+def united(parts: Sequence[Backtest]) -> Backtest:
+    """What the shares of one recording came to, together."""
+    outcomes: dict[tuple[str, str, str], Counter[str]] = {}
+    endings: Counter[str] = Counter()
+    refusals: Counter[str] = Counter()
+    for part in parts:
+        endings.update(part.endings)
+        refusals.update(part.refusals)
+        for place, counts in part.outcomes.items():
+            outcomes.setdefault(place, Counter()).update(counts)
+    return replace(
+        parts[0],
+        messages=by_time([message for part in parts for message in part.messages]),
+        outcomes=outcomes,
+        enrollments=sum(part.enrollments for part in parts),
+        entered=sum(part.entered for part in parts),
+        endings=endings,
+        converted=sum(part.converted for part in parts),
+        refusals=refusals,
     )
 
 
-def _grouped(messages: Sequence[Planned]) -> dict[tuple[str, str, str, str], dict[datetime, Planned]]:
-    groups: dict[tuple[str, str, str, str], dict[datetime, Planned]] = {}
-    for message in messages:
-        place = (message.person, message.journey, message.step, message.channel)
-        groups.setdefault(place, {})[message.at] = message
-    return groups
-
-
-def _by_time(messages: list[Planned]) -> tuple[Planned, ...]:
-    return tuple(sorted(messages, key=lambda message: message.at))
-
-
-def profiles_of(path: Path) -> dict[str, Person]:
-    """Profiles of a .csv, .jsonl or .parquet file."""
-    return read_people(read_rows(path))
+def by_time(messages: Sequence[Planned]) -> tuple[Planned, ...]:
+    """The messages by moment, those of one moment always in the same order."""
+    return tuple(sorted(messages, key=lambda message: (message.at, message.person, message.journey, message.step)))

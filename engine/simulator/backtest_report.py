@@ -9,7 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.insight.people import iso
-from engine.simulator.backtest import Backtest, Difference, Planned
+from engine.simulator.backtest import Backtest, Planned
+from engine.simulator.backtest_difference import Difference
 
 _INDENT = "  "
 

@@ -20,12 +20,15 @@ from engine.errors import BadInput, NotFound
 from engine.plan.digest import plan_to_json
 from engine.plan.model import Limit
 from engine.project import Project
-from engine.simulator.backtest import Backtest, Draft, Planned, compare, profiles_of, survey
+from engine.simulator.backtest import Backtest, Draft, Planned, Share, united
+from engine.simulator.backtest_difference import compare
 from engine.simulator.backtest_rows import RecordedEvent, Recording, instant, read_rows
+from engine.simulator.backtest_survey import profiles_of, survey
 from engine.storage.database import Database
 from engine.store import JourneyRecord
 from workers.bootstrap import open_project
 from workers.cli.main import run
+from workers.cli.shares import play_shares
 
 ROOT = Path(__file__).parents[2]
 MADRID = ZoneInfo("Europe/Madrid")
@@ -222,6 +225,25 @@ def test_profiles_are_read_with_their_own_fields_and_attributes(tmp_path: Path) 
     file.write_text("email\na@example.com\n")
     with pytest.raises(BadInput, match="profiles, row 1: no id"):
         profiles_of(file)
+
+
+def test_people_shared_out_among_processes_come_to_the_same(shop: Project, tmp_path: Path) -> None:
+    recording = _recording(tmp_path)
+    seen = survey(recording)
+    draft = Draft(project=shop, journey="abandoned_cart", consents_all=True)
+    whole, shared = draft.run(recording, seen), play_shares(draft, recording, seen, "events", processes=2)
+    parts = [draft.run(recording, seen, share=Share(number, 5)) for number in range(5)]
+    assert united(parts) == replace(shared, version=whole.version)
+    assert united(parts) == whole
+    assert sum(bool(part.enrollments) for part in parts) > 1, "no share has all of them"
+
+
+def test_an_entry_limit_keeps_all_people_in_one_world(shop: Project) -> None:
+    plan = shop.plans["abandoned_cart"]
+    limited = replace(plan, entry=replace(plan.entry, limit=Limit(at_most=1, per_seconds=3600)))
+    project = replace(shop, plans={**shop.plans, plan.journey: limited})
+    assert Draft(project=shop, journey=plan.journey).is_divisible
+    assert not Draft(project=project, journey=plan.journey).is_divisible
 
 
 # ── comparing ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.simulator.backtest import Backtest, Draft, survey
+from engine.simulator.backtest import Backtest, Draft
 from engine.simulator.backtest_rows import Recording
+from engine.simulator.backtest_survey import survey
 from workers.bootstrap import open_project
 
 ROOT = Path(__file__).parents[2]

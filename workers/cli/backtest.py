@@ -13,6 +13,7 @@ import typer
 from engine.errors import BadInput, NotFound
 from workers.cli.console import progress
 from workers.cli.project import ProjectFolder, open_installation, open_project
+from workers.cli.shares import play_shares
 
 if TYPE_CHECKING:
     from engine.project import Project
@@ -51,9 +52,11 @@ def backtest(
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",
 ) -> None:
     """Runs a journey as drafted over recorded events: who would have got what, and when."""
-    from engine.simulator.backtest import Draft, compare, profiles_of, survey
+    from engine.simulator.backtest import Draft
+    from engine.simulator.backtest_difference import compare
     from engine.simulator.backtest_report import report_json, report_text
     from engine.simulator.backtest_rows import Recording
+    from engine.simulator.backtest_survey import profiles_of, survey
 
     opened = open_project(project)
     _known(opened, journey)
@@ -65,13 +68,11 @@ def backtest(
     with progress("reading", None) as step:
         seen = survey(recording, step)
     began = time.monotonic()
-    with progress("events", seen.events) as step:
-        ran = draft.run(recording, seen, step)
+    ran = play_shares(draft, recording, seen, "events")
     seconds = time.monotonic() - began
     difference = None
     if other:
-        with progress("events, the other version", seen.events) as step:
-            difference = compare(replace(draft, project=other).run(recording, seen, step), ran)
+        difference = compare(play_shares(replace(draft, project=other), recording, seen, "the other version"), ran)
     if form == "json":
         typer.echo(report_json(ran, zone, limit, seconds, difference))
     else:
