@@ -58,8 +58,11 @@ class Ledger:
         basis: Literal["consent", "soft_opt_in"] = "consent",
         evidence: Mapping[str, Any] | None = None,
         expires_at: datetime | None = None,
+        confirmed_at: datetime | None = None,
     ) -> ConsentRecord:
         """Records a grant for the profile's present address; pending where the topic asks for double opt-in.
+
+        `confirmed_at`: the person confirmed it elsewhere already, so that nothing is pending.
 
         Raises GrantRefused where evidence is missing, where its time is ahead of ours, or where the person has said no
         (withdrawal, objection, complaint, STOP, erasure) and it is not the person who grants.
@@ -79,6 +82,10 @@ class Ledger:
             missing = [fact for fact in SOFT_OPT_IN_FACTS if given.get(fact) is not True]
             if missing:
                 raise GrantRefused(f"a soft opt-in needs all of its facts as evidence; missing: {' '.join(missing)}")
+        if confirmed_at is not None:
+            check_instant(confirmed_at)
+            if not occurred_at <= confirmed_at <= now + SKEW:
+                raise GrantRefused("the grant was confirmed before it was given, or in the future: check both times")
         if occurred_at > now + SKEW:
             raise GrantRefused("the grant lies in the future: a grant is recorded when it has been given")
         hashed = address_hash(self._key, configured.kind, str(address))
@@ -99,6 +106,13 @@ class Ledger:
             evidence=given,
             expires_at=expires_at,
         )
+        if confirmed_at is not None:
+            # Before the grant, so that nobody is asked to confirm it again.
+            confirmation = make_record(
+                "confirm", profile=profile, channel=channel, topic=topic, occurred_at=confirmed_at, now=now,
+                actor=actor, source=str(source), address_hash=hashed,
+            )  # fmt: skip
+            unit.consents.add(confirmation)
         added = self._add(unit, record, now)
         if added and actor == "person" and basis == "consent" and channel not in asked.double_opt_in:
             self._lift(unit, configured, hashed, _LIFTED_BY_GRANT, now)

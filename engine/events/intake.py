@@ -152,26 +152,7 @@ class Intake:
         """
         if profile.erased_at is not None:
             return profile
-        changed = profile
-        attributes = dict(profile.attributes)
-        for name, value in values.items():
-            _check_name("attribute name", name)
-            match name:
-                case "email":
-                    changed = replace(changed, email=None if value is None else _address("email", name, value))
-                case "phone":
-                    changed = replace(changed, phone=None if value is None else _address("sms", name, value))
-                case "timezone":
-                    changed = replace(changed, timezone=None if value is None else _zone(value))
-                case "locale":
-                    changed = replace(changed, locale=None if value is None else _locale(value))
-                case "chat":
-                    changed = replace(changed, chat=_handles(profile.chat, value))
-                case _ if value is None:
-                    attributes.pop(name, None)
-                case _:
-                    attributes[name] = plain(name, value)
-        changed = replace(changed, attributes=attributes)
+        changed = with_values(profile, values)
         names = differences(profile, changed)
         if not names:
             return profile
@@ -210,6 +191,30 @@ class Intake:
             found.append(("sms", profile.phone))
         found.extend(("chat", handle) for handle in profile.chat.values())
         return found
+
+
+def with_values(profile: Profile, values: Mapping[str, Value]) -> Profile:
+    """The profile with these values in it, as `Intake.set_attributes` would write them. Raises BadInput as it does."""
+    changed = profile
+    attributes = dict(profile.attributes)
+    for name, value in values.items():
+        _check_name("attribute name", name)
+        match name:
+            case "email":
+                changed = replace(changed, email=None if value is None else _address("email", name, value))
+            case "phone":
+                changed = replace(changed, phone=None if value is None else _address("sms", name, value))
+            case "timezone":
+                changed = replace(changed, timezone=None if value is None else _zone(value))
+            case "locale":
+                changed = replace(changed, locale=None if value is None else _locale(value))
+            case "chat":
+                changed = replace(changed, chat=_handles(profile.chat, value))
+            case _ if value is None:
+                attributes.pop(name, None)
+            case _:
+                attributes[name] = plain(name, value)
+    return replace(changed, attributes=attributes)
 
 
 def plain(name: str, value: Value) -> Any:
