@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from engine.delivery.message import Message
+from engine.enrollment.ending import end_enrollment
 from engine.errors import TransientChannelError
 from engine.plan.effects import Held, Over, Result, Sent
 from engine.plan.model import EventExit, Goal
@@ -74,7 +75,15 @@ def pause(shop: Shop, unit: Unit, profile: Profile) -> object:
     return unit.journeys.save(replace(record, state="paused"))
 
 
+def routed_end(shop: Shop, unit: Unit, profile: Profile) -> object:
+    """What the router does of a purchase, or an operator by a stop: no event tells of it, only the enrollment."""
+    return [
+        end_enrollment(unit, each, "stopped", NOW, tell=True) for each in unit.enrollments.active(profile.profile_id)
+    ]
+
+
 ACTS = (
+    Act("routed end", routed_end, Over(reason="stopped"), ("ended",)),
     Act("purchase", purchase, Over(reason="exit"), ("ended",)),
     Act("goal", reaching_the_goal, Over(reason="goal"), ("ended",)),
     Act("withdrawal", withdrawal, Sent(outcome="no_consent"), ("no_consent",)),
