@@ -22,15 +22,16 @@ def check(authored: Authored, problems: Problems) -> None:
     plans = {name: journey.plan for name, journey in authored.journeys.items() if any(_triggers(journey.plan))}
     restless = _restless(plans)
     writes = {name: restless & frozenset(attribute for attribute, _ in _writes(plan)) for name, plan in plans.items()}
-    reads = {
-        name: frozenset(each for trigger in _triggers(plan) for each in attributes.get(trigger.segment, ()))
-        for name, plan in plans.items()
-    }
+    readers: dict[str, list[str]] = {}
+    for name, plan in plans.items():
+        for attribute in sorted({each for trigger in _triggers(plan) for each in attributes.get(trigger.segment, ())}):
+            readers.setdefault(attribute, []).append(name)
     graph = {
         name: [
             other
-            for other in plans
-            if writes[name] & reads[other] and (other != name or _goes_both_ways([name], plans))
+            for attribute in sorted(writes[name])
+            for other in readers.get(attribute, ())
+            if other != name or _goes_both_ways([name], plans)
         ]
         for name in plans
     }

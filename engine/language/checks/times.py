@@ -51,7 +51,7 @@ def _check_send(step: Send, journey: JourneyFile, authored: Authored, problems: 
             return
     if step.otherwise["quiet"].action == "wait" and step.expires_seconds is None:
         return  # whenever it is reached, it goes later
-    moments = _moments(step.step_id, journey.plan, frozenset())
+    moments = _moments(step.step_id, journey.plan)
     waits = [_wait(moment, step, quiet_hours) for moment in moments]
     if not waits or None in waits:
         return
@@ -91,24 +91,32 @@ def _wait(moment: datetime, step: Send, quiet_hours: tuple[QuietHours, ...]) -> 
     return min(seconds, default=None)
 
 
-def _moments(step_id: str, plan: Plan, seen: frozenset[str]) -> list[datetime]:
+def _moments(step_id: str, plan: Plan) -> list[datetime]:
     """The moments of a week at which people reach a step, where every way there is a wait for a local time.
 
     Empty: at any moment.
     """
-    before = [step for step in plan.steps.values() if step_id in set(successors(step))]
-    if step_id == plan.first or step_id in seen or not before:
-        return []
+    before: dict[str | None, list[Step]] = {}
+    for step in plan.steps.values():
+        for following in set(successors(step)):
+            before.setdefault(following, []).append(step)
     moments: list[datetime] = []
-    for step in before:
-        found = _moments_after(step, plan, seen | {step_id})
-        if not found:
+    open_ = [step_id]
+    for here in open_:
+        if here == plan.first:
             return []
-        moments += found
+        for step in before.get(here, ()):
+            landings = _landings(step)
+            if landings is None and step.step_id not in open_:
+                open_.append(step.step_id)
+            elif landings is not None and not landings:
+                return []
+            moments += landings or []
     return moments
 
 
-def _moments_after(step: Step, plan: Plan, seen: frozenset[str]) -> list[datetime]:
+def _landings(step: Step) -> list[datetime] | None:
+    """The moments at which a step lets people go on; empty: any; None: it takes no time of its own."""
     match step:
         case Wait(condition=None, for_=NextLocal(at=at, weekday=weekday)):
             days = range(7) if weekday is None else (weekday - 1,)
@@ -117,8 +125,7 @@ def _moments_after(step: Step, plan: Plan, seen: frozenset[str]) -> list[datetim
         case Wait() | WaitFor() | Send() | Repeat():
             return []
         case _:
-            # Takes no time of its own.
-            return _moments(step.step_id, plan, seen)
+            return None
     return [local_moment(_MONDAY.date() + timedelta(days=day), at, _ZONE) for day in days]
 
 
