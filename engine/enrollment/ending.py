@@ -118,9 +118,19 @@ class Exits:
                 return
 
     def stored(
-        self, unit: Unit, plan: Plan, enrollment: Enrollment, profile: Profile, now: datetime
+        self,
+        unit: Unit,
+        plan: Plan,
+        enrollment: Enrollment,
+        profile: Profile,
+        now: datetime,
+        *,
+        with_conditions: bool,
     ) -> tuple[str, Event | None] | None:
-        """The reason for which something already stored ends the enrollment, and the event that does; or None."""
+        """The reason for which something already stored ends the enrollment, and the event that does; or None.
+
+        `with_conditions`: bare conditions too, which are looked at only before a step.
+        """
         for event in self._events_since(unit, plan, enrollment):
             reason = self.by_event(unit, plan, enrollment, profile, event, now)
             if reason:
@@ -131,7 +141,9 @@ class Exits:
                     if self.by_segment(unit, exit_, enrollment, profile, now):
                         return exit_.reason, None
                 case ConditionExit():
-                    if is_true(exit_.condition, self._facts.of(unit, profile, now, enrollment=enrollment)):
+                    if with_conditions and is_true(
+                        exit_.condition, self._facts.of(unit, profile, now, enrollment=enrollment)
+                    ):
                         return exit_.reason, None
                 case EventExit():
                     pass

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from engine import ids
 from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.facts import FactsSource
+from engine.enrollment.memberships import tell_segments
 from engine.enrollment.model import Enrollment, Refusal, Stimulus, TrailEntry
 from engine.enrollment.planbook import Planbook
 from engine.expressions.evaluate import evaluate, is_true
@@ -106,6 +107,7 @@ class Entries:
         if live:
             end_enrollment(unit, live, "restarted", occasion.at, tell=True)
         unit.enrollments.save(candidate)
+        tell_segments(unit, self._planbook, plan.journey, profile.profile_id, occasion.at)
         unit.enrollments.add_trail(
             TrailEntry(
                 enrollment_id=candidate.enrollment_id,

@@ -19,6 +19,7 @@ from engine.enrollment.caller import Caller, CallRequest
 from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, StoreFacts, zone_of
+from engine.enrollment.memberships import tell_segments
 from engine.enrollment.model import Enrollment, TrailEntry
 from engine.enrollment.planbook import Planbook
 from engine.enrollment.steering import journey_state
@@ -26,7 +27,7 @@ from engine.errors import BadInput, ChannelError, NotFound
 from engine.events.intake import Intake
 from engine.expressions.evaluate import evaluate, is_true, resolve
 from engine.expressions.values import as_instant
-from engine.plan.effects import Chosen, Done, Held, Over, Perform, Result, WaitUntil
+from engine.plan.effects import Chosen, Done, Held, Over, Perform, Result, Sent, WaitUntil
 from engine.plan.model import (
     Branch,
     CalendarDays,
@@ -152,7 +153,11 @@ class Performer:
         plan = self._planbook.plan(unit, effect.digest or enrollment.digest)
         step = plan.steps[effect.step_id]
         profile = unit.profiles.find(enrollment.profile_id)
-        over = self._over(unit, plan, enrollment, profile, now)
+        is_held = enrollment.waiting == "held"
+        is_new = effect.attempt == 1 or is_held
+        # A step is taken or a message leaves; a wait that goes on, or is over, is neither.
+        is_taken = is_new or isinstance(step, Send)
+        over = self._over(unit, plan, enrollment, profile, now, with_conditions=is_taken)
         if over:
             reason, event = over
             if isinstance(step, Send) and profile is not None:
@@ -162,11 +167,9 @@ class Performer:
             self._end(unit, enrollment, reason, event, now)
             return Over(reason=reason)
         assert profile is not None, "who is nobody's is over"
-        is_held = enrollment.waiting == "held"
-        is_new = effect.attempt == 1 or is_held
         here = (effect.step_id, effect.visit, effect.reached_at)
         is_repeat = is_new and (enrollment.step_id, enrollment.visit, enrollment.reached_at) == here
-        if is_new or isinstance(step, Send):
+        if is_taken:
             state = journey_state(unit, plan.journey)
             if state == "stopped":
                 # Entered while the journey was being stopped.
@@ -200,14 +203,21 @@ class Performer:
         return moved
 
     def _over(
-        self, unit: Unit, plan: Plan, enrollment: Enrollment, profile: Profile | None, now: datetime
+        self,
+        unit: Unit,
+        plan: Plan,
+        enrollment: Enrollment,
+        profile: Profile | None,
+        now: datetime,
+        *,
+        with_conditions: bool = True,
     ) -> tuple[str, Event | None] | None:
         """Why the enrollment is over by what is stored, routed or not, and the event that ends it; or None."""
         if enrollment.state == "ended":
             return enrollment.reason or "exit", None
         if profile is None or profile.erased_at is not None:
             return "erased", None
-        return self._exits.stored(unit, plan, enrollment, profile, now)
+        return self._exits.stored(unit, plan, enrollment, profile, now, with_conditions=with_conditions)
 
     def _end(self, unit: Unit, enrollment: Enrollment, reason: str, event: Event | None, now: datetime) -> None:
         if enrollment.state == "ended":
@@ -338,7 +348,9 @@ class Performer:
             case NextLocal():
                 return schedule.next_local(reached_at, step.for_.at, zone, step.for_.weekday)
             case Moment():
-                return as_instant(evaluate(step.for_.expression, scene.facts), scene.facts)
+                # By what was known when the step was reached: `now + hours(2)` is one moment, whenever it is asked for.
+                then = self._facts.of(scene.unit, scene.profile, reached_at, enrollment=scene.enrollment)
+                return as_instant(evaluate(step.for_.expression, then), then)
             case _:
                 assert_never(step.for_)
 
@@ -499,6 +511,8 @@ class Performer:
                     self._end(unit, enrollment, over[0], over[1], scene.now)
                     return Over(reason=over[0])
                 if not isinstance(result, Claim):
+                    if result == Sent(outcome="sent"):
+                        tell_segments(unit, self._planbook, scene.plan.journey, enrollment.profile_id, scene.now)
                     return self._close(again, step, result)
             claim = result
 

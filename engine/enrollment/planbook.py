@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
+from engine.expressions.references import references
 from engine.plan.digest import digest as digest_of
 from engine.plan.digest import plan_from_json
 from engine.plan.model import EventTrigger, JourneyTrigger, Plan, ScheduleTrigger, SegmentExit, SegmentTrigger
@@ -78,6 +79,12 @@ class Planbook:
         """Segments whose changes of membership start or end something, in the project's order."""
         named = segments_named(self.current.values())
         return tuple(name for name in self.project.segments if name in named)
+
+    @cached_property
+    def journeys_in_segments(self) -> frozenset[str]:
+        """Journeys about which segments ask, where any segment is tracked."""
+        asked = (references(segment.condition).journeys for segment in self.project.segments.values())
+        return frozenset().union(*asked) if self.tracked_segments else frozenset()
 
     @cached_property
     def schedules(self) -> tuple[tuple[Plan, int, ScheduleTrigger], ...]:

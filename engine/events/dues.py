@@ -103,7 +103,7 @@ class DueIndex:
 
     # ── schedules of the project ─────────────────────────────────────────────────────────────────────────────────────
     def put_project_schedules(self, unit: Unit, now: datetime) -> None:
-        """The next moment of every schedule in the project's zone."""
+        """The next moment of every schedule in the project's zone, the present one included."""
         zone = schedule.find_zone(self._facts.project.timezone)
         assert zone is not None, "the language checks the project's zone"
         for plan, index, trigger in self._planbook.schedules:
@@ -112,7 +112,7 @@ class DueIndex:
                 continue
             known = unit.dues.find("schedule", "", str(subject))
             if known is None or known.due_at > now or not fires_at(trigger, zone, known.due_at):
-                due_at = schedule.next_fire(trigger.cron, zone, now)
+                due_at = schedule.next_fire(trigger.cron, zone, now - timedelta(microseconds=1))
                 unit.dues.put(Due(kind="schedule", profile_id="", subject=str(subject), due_at=due_at))
 
     # ── single rows ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-#: `event`: `ref` is an event id. `changed`: the profile's attributes or zone changed; `detail["names"]` says which.
+#: `event`: `ref` is an event id. `changed`: the profile's attributes or zone changed; `detail["names"]` says which
+#: (none: something else did that segments ask about).
 #: `consented`: the profile's consent changed. `ended`: `ref` is an enrollment id. `erased`: the person is gone.
 OccurrenceKind = Literal["event", "changed", "consented", "ended", "erased"]
 
