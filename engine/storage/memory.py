@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from threading import RLock
+from types import TracebackType
 
 from engine.storage.dicts.access import DictAccess
 from engine.storage.dicts.consents import DictConsents
@@ -68,19 +68,27 @@ class MemoryStore:
         self._turn = RLock()
         self._is_open = False
 
-    @contextmanager
-    def transaction(self, profile_id: str | None = None) -> Iterator[Unit]:  # noqa: ARG002 (all are excluded)
-        with self._turn:
-            if self._is_open:
-                # On SQLite the inner one would wait for the outer one until it is given up.
-                raise RuntimeError("a transaction is open already in this thread: pass its unit on instead")
-            self._is_open = True
-            try:
-                yield self._unit
-            except BaseException:
-                self._journal.roll_back()
-                raise
-            else:
+    def transaction(self, profile_id: str | None = None) -> AbstractContextManager[Unit]:  # noqa: ARG002 (all excluded)
+        # The store is its own context: virtual time begins some twenty transactions an enrollment.
+        return self
+
+    def __enter__(self) -> Unit:
+        self._turn.acquire()
+        if self._is_open:
+            self._turn.release()
+            # On SQLite the inner one would wait for the outer one until it is given up.
+            raise RuntimeError("a transaction is open already in this thread: pass its unit on instead")
+        self._is_open = True
+        return self._unit
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
                 self._journal.commit()
-            finally:
-                self._is_open = False
+            else:
+                self._journal.roll_back()
+        finally:
+            self._is_open = False
+            self._turn.release()
