@@ -17,6 +17,16 @@ from engine.store import Store
 from tests.postgres_server import running_server
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--parity-examples",
+        type=int,
+        default=1_600,
+        metavar="N",
+        help="pairs of a person and an expression in tests/parity: memory against SQLite and PostgreSQL",
+    )
+
+
 @dataclass
 class PostgresServer:
     """A running server, and the databases made on it."""

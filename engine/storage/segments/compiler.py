@@ -19,7 +19,6 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
-    true,
 )
 from sqlalchemy import cast as sql_cast
 
@@ -163,7 +162,7 @@ class _Compiler:
 
     def people_with_histories(self) -> FromClause:
         """Everyone not erased, with a row of each history that the condition asks for."""
-        found: FromClause = self._people.query().where(profiles.c.erased_at.is_(None)).subquery("people")
+        found: FromClause = self._people.table(profiles.c.erased_at.is_(None))
         for history in self._histories.values():
             table = history.table()
             found = found.outerjoin(table, table.c.profile_id == _PERSON)
@@ -241,7 +240,7 @@ class _Compiler:
         has_address: Verdict = UNKNOWN
         if channel.kind != "chat":
             name = "email" if channel.kind == "email" else "phone"
-            has_address = where_sure(None, self._people.column(name, _OWN_COLUMNS[name]).is_not(None))
+            has_address = where_sure(None, self._people.column(f"own_{name}", _OWN_COLUMNS[name]).is_not(None))
         if topic.kind != "marketing":
             return has_address
         # The ledger is memory's to fold; but without a grant there is no consent, without a denial no objection.
@@ -257,6 +256,9 @@ class _Compiler:
         return all_of([has_address, granted, UNKNOWN])
 
     def _compare(self, left: Node, sign: Comparison, right: Node, events: Rows | None) -> Verdict:
+        self._nodes += 1
+        if self._nodes > _MOST_NODES:
+            return UNKNOWN
         match sign:
             case "!=":
                 return negated(self._compare(left, "==", right, events))
@@ -361,22 +363,8 @@ class _Compiler:
             return OPAQUE if events is None else events.field(path)
         if events is not None:
             return OPAQUE
-        column = _OWN_COLUMNS.get(node.name)
-        if column is None:
-            return self._people.field(path)
-        return OPAQUE if node.path else self._own(node.name, column)
-
-    def _own(self, name: str, column: Sql) -> Field:
-        """A field of the profile's own, which stands before an attribute of the same name."""
-        own, attribute = self._people.column(name, column), self._people.field((name,))
-        is_whole = self._json.is_whole(own)
-        return Field(
-            json=self._json,
-            kind=case((own.is_not(None), literal("text", Text)), else_=attribute.kind),
-            content=attribute.content,
-            text=case((own.is_not(None), own), else_=attribute.text),
-            sure=case((own.is_not(None), true() if is_whole is None else is_whole), else_=attribute.sure),
-        )
+        own = _OWN_COLUMNS.get(node.name)
+        return OPAQUE if own is not None and node.path else self._people.field(path, own)
 
     def _of_value(self, node: Call, given: Term) -> Term:
         match node.function:

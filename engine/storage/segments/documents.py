@@ -40,7 +40,11 @@ class Json(Protocol):
         """What is at a path, in a form that the others below take; NULL where nothing is."""
         ...
 
-    def kind(self, document: Sql, path: Path, content: Sql) -> Sql:
+    def json_type(self, document: Sql, path: Path) -> Sql | None:
+        """The type of what is at a path, where the content does not tell it."""
+        ...
+
+    def kind(self, content: Sql, json_type: Sql | None) -> Sql:
         """`integer real text true false array object`; NULL for what is missing, or null."""
         ...
 
@@ -48,8 +52,8 @@ class Json(Protocol):
         """As a double, of what is a number; NULL of one that is too long to read."""
         ...
 
-    def text(self, content: Sql) -> Sql:
-        """The text itself, of what is a text."""
+    def text(self, content: Sql, json_type: Sql | None) -> Sql:
+        """The text itself; NULL of what is no text."""
         ...
 
     def length(self, content: Sql) -> Sql:

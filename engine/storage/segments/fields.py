@@ -1,7 +1,7 @@
 """Rows with a JSON document each, and the fields that a condition reads from them.
 
-What is read is computed once a row, in an inner query, under a label; conditions then name the label as often as they
-like.
+What is read is computed once a row, in inner queries one around the other, and named by a label: first what stands at
+a path, then its type and text, then what follows from these. Conditions name the labels as often as they like.
 """
 
 from __future__ import annotations
@@ -12,39 +12,114 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
-    Select,
+    Subquery,
     and_,
     case,
     false,
     func,
+    literal,
     literal_column,
     null,
     or_,
     select,
     true,
 )
+from sqlalchemy import Text as TextType
 
 from engine.storage.segments.documents import Json, Path
-from engine.storage.segments.terms import LARGEST, SMALLEST, ZONES, Amount, Words
-from engine.storage.segments.verdicts import AtLeast, Sql, Verdict, both, where_sure
+from engine.storage.segments.terms import LARGEST, REACH, SMALLEST, ZONES, Amount, Words
+from engine.storage.segments.verdicts import AtLeast, Sql, Verdict, where_sure
 
-_SHORTEST_DATE, _SHORTEST_TIMESTAMP = 10, 17
+_DATE_LENGTH, _SHORTEST_TIMESTAMP = 10, 17
+_NUMBERS = ("integer", "real")
+
+
+class Rows:
+    """The rows of a table, read through labels. Ask for what is needed; then take the `table`."""
+
+    def __init__(self, alias: str, source: FromClause, document: ColumnElement[Any], json: Json) -> None:
+        self.alias = alias
+        self.json = json
+        self._source = source
+        self._document = document
+        #: What each of the three queries computes, from the inside out.
+        self._levels: tuple[dict[str, Sql], ...] = ({}, {}, {})
+        self._aliases = (f"{alias}_raw", f"{alias}_typed", alias)
+        self._fields: dict[tuple[str | int, ...], Field] = {}
+
+    def column(self, label: str, computed: Sql, level: int = 0) -> Sql:
+        """What is computed of a row, by its label; at a higher level from the labels of the one below (`at`)."""
+        self._levels[level].setdefault(label, computed)
+        return self.at(2, label, computed)
+
+    def at(self, level: int, label: str, like: Sql) -> Sql:
+        """A label as the query around a level sees it."""
+        return literal_column(f"{self._aliases[level]}.{label}", like.type)
+
+    def field(self, path: Path, own: Sql | None = None) -> Field:
+        """What is at a path of the document, which `can_read`; a column of text that is there stands before it."""
+        key = tuple(path)
+        if key not in self._fields:
+            self._fields[key] = self._field(f"v{len(self._fields)}", path, own)
+        return self._fields[key]
+
+    def _field(self, label: str, path: Path, own: Sql | None) -> Field:
+        json, document = self.json, self._document
+        content, clean = json.content(document, path), json.is_clean(document)
+        self.column(label, content)
+        self.column("clean", clean)
+        raw, is_clean = self.at(0, label, content), self.at(0, "clean", clean)
+        json_type = json.json_type(document, path)
+        if json_type is not None:
+            self.column(f"{label}_type", json_type)
+            json_type = self.at(0, f"{label}_type", json_type)
+        kind, text = json.kind(raw, json_type), json.text(raw, json_type)
+        if own is not None:
+            self.column(f"{label}_own", own)
+            given = self.at(0, f"{label}_own", own)
+            is_own = given.is_not(None)
+            is_whole = json.is_whole(given)
+            kind = case((is_own, literal("text", TextType)), else_=kind)
+            text = case((is_own, given), else_=text)
+            is_clean = case((is_own, true() if is_whole is None else is_whole), else_=is_clean)
+        return Field(
+            rows=self,
+            label=label,
+            content=self.at(2, label, content),
+            kind=self.column(f"{label}_kind", kind, 1),
+            text=self.column(f"{label}_text", text, 1),
+            sure=self.column(f"{label}_sure", is_clean, 1),
+        )
+
+    def table(self, *conditions: ColumnElement[bool]) -> Subquery:
+        """The rows that meet conditions on their own table, with everything asked for."""
+        shown: dict[str, Sql] = {}
+        source: FromClause = self._source
+        for level, alias in zip(self._levels, self._aliases, strict=True):
+            shown = shown | level
+            query = select(*(computed.label(label) for label, computed in shown.items())).select_from(source)
+            if source is self._source:
+                query = query.where(*conditions)
+            # The offset keeps planners from computing a label anew wherever it is named.
+            source = query.offset(0).subquery(alias)
+            shown = {label: literal_column(f"{alias}.{label}", computed.type) for label, computed in shown.items()}
+        assert isinstance(source, Subquery)
+        return source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Field:
-    """A value that may be of any type: what stands at a path of a row's document, or in a column of text."""
+    """A value that may be of any type."""
 
-    json: Json
+    rows: Rows
+    label: str
+    content: Sql
     #: `integer real text true false array object`; NULL where it is missing.
     kind: Sql
-    content: Sql
     #: NULL of what is no text.
     text: Sql
     #: Whether the database reads it as memory does.
     sure: Sql
-    #: By which its row calls it.
-    label: str = ""
 
     @property
     def missing(self) -> Verdict:
@@ -52,43 +127,42 @@ class Field:
 
     @property
     def is_number(self) -> Sql:
-        return self.kind.in_(("integer", "real"))
+        return self.kind.in_(_NUMBERS)
 
     @property
     def number(self) -> Sql:
         """As a double; NULL of what is no number."""
-        return case((self.is_number, self.json.number(self.content)))
+        return self._computed("number", self._number())
 
     @property
-    def is_safe_number(self) -> Sql:
-        """Of a number: whether a double can stand for it, and be reckoned with."""
-        number = self.number
-        return or_(number == 0, number.between(SMALLEST, LARGEST), number.between(-LARGEST, -SMALLEST))
+    def is_safe(self) -> Sql:
+        """Whether it is no number, or one that a double stands for and may be reckoned with."""
+        number = self._number()
+        is_safe = or_(number == 0, number.between(SMALLEST, LARGEST), number.between(-LARGEST, -SMALLEST))
+        is_number = func.coalesce(self._below("kind", self.kind).in_(_NUMBERS), false())
+        return self._computed("safe", case((is_number, func.coalesce(is_safe, false())), else_=true()))
 
     def as_number(self) -> Amount:
         """The number; missing where it is none."""
-        number = self.number
-        sure = both(self.sure, or_(self.kind.is_(None), ~self.is_number, self.is_safe_number))
-        if not self.json.blur:
+        number, blur = self.number, self.rows.json.blur
+        sure = and_(self.sure, self.is_safe)
+        if not blur:
             return Amount(dimension="number", low=number, high=number, sure=sure)
-        blur = case((self.kind == "real", func.abs(number) * self.json.blur), else_=0.0)
-        return Amount(dimension="number", low=number - blur, high=number + blur, sure=sure)
+        width = case((self.kind == "real", func.abs(number) * blur), else_=0.0)
+        return Amount(dimension="number", low=number - width, high=number + width, sure=sure)
 
     def as_moment(self) -> Amount:
         """The local midnight of a date; missing where it is no moment. Timestamps are memory's to read."""
-        midnight = case((self.json.is_date(self.text), self.json.midnight(self.text)))
-        length = func.length(self.text)
-        is_settled = or_(
-            self.text.is_(None),
-            self.json.is_date(self.text),
-            and_(length != _SHORTEST_DATE, length < _SHORTEST_TIMESTAMP),
-        )
+        json, text = self.rows.json, self._below("text", self.text)
+        is_date, length = json.is_date(text), func.length(text)
+        midnight = self._computed("midnight", case((is_date, json.midnight(text))))
+        is_settled = or_(text.is_(None), is_date, and_(length != _DATE_LENGTH, length < _SHORTEST_TIMESTAMP))
         return Amount(
             dimension="moment",
             low=midnight - ZONES,
             high=midnight + ZONES,
-            sure=both(self.sure, is_settled),
-            reach=3 * 10**17,
+            sure=and_(self.sure, self._computed("settled", is_settled)),
+            reach=REACH,
         )
 
     def as_words(self) -> Words:
@@ -109,42 +183,17 @@ class Field:
 
     def is_equal(self, value: bool) -> Verdict:
         """Whether it is the boolean."""
-        return where_sure(self.sure, func.coalesce(self.kind == ("true" if value else "false"), false()))
+        return self.is_of("true" if value else "false")
 
     def is_of(self, *kinds: str) -> Verdict:
         return where_sure(self.sure, func.coalesce(self.kind.in_(kinds), false()))
 
+    def _number(self) -> Sql:
+        kind, content = self._below("kind", self.kind), self.rows.at(1, self.label, self.content)
+        return case((kind.in_(_NUMBERS), self.rows.json.number(content)))
 
-class Rows:
-    """The rows of a table, read through labels. Ask for what is needed; then take `query`."""
+    def _below(self, name: str, like: Sql) -> Sql:
+        return self.rows.at(1, f"{self.label}_{name}", like)
 
-    def __init__(self, alias: str, table: FromClause, document: ColumnElement[Any], json: Json) -> None:
-        self.alias = alias
-        self.table = table
-        self._json = json
-        self._document = document
-        self._columns: dict[str, Sql] = {}
-        self._fields: dict[tuple[str | int, ...], Field] = {}
-
-    def column(self, label: str, computed: Sql) -> Sql:
-        """What is computed of a row, by its label."""
-        self._columns.setdefault(label, computed)
-        return literal_column(f"{self.alias}.{label}", computed.type)
-
-    def field(self, path: Path) -> Field:
-        """What is at a path of the document, which `can_read`."""
-        key = tuple(path)
-        if key not in self._fields:
-            number = len(self._fields)
-            content = self._json.content(self._document, path)
-            shown = self.column(f"v{number}", content)
-            kind = self.column(f"k{number}", self._json.kind(self._document, path, content))
-            clean = self.column("clean", self._json.is_clean(self._document))
-            text = case((kind == "text", self._json.text(shown)))
-            self._fields[key] = Field(
-                json=self._json, kind=kind, content=shown, text=text, sure=clean, label=f"v{number}"
-            )
-        return self._fields[key]
-
-    def query(self) -> Select[Any]:
-        return select(*(computed.label(label) for label, computed in self._columns.items())).select_from(self.table)
+    def _computed(self, name: str, computed: Sql) -> Sql:
+        return self.rows.column(f"{self.label}_{name}", computed, 2)

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from engine.expressions.nodes import AggregateName
 from engine.storage.segments.documents import Json, can_read
 from engine.storage.segments.fields import Field, Rows
-from engine.storage.segments.terms import LARGEST, OPAQUE, Amount, Opaque, Truth, point
+from engine.storage.segments.terms import LARGEST, OPAQUE, REACH, Amount, Opaque, Truth, point
 from engine.storage.segments.verdicts import ALWAYS, AtLeast, Exact, Sql, Verdict, sql_of
 from engine.storage.tables import events
 
@@ -33,8 +33,6 @@ from engine.storage.tables import events
 _ROUNDING = 2.0**-51
 #: Keeps an error from vanishing.
 _TINY = 1e-200
-#: No event lies further from 1970, in microseconds.
-_REACH = 3 * 10**17
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +88,7 @@ class History:
 
     def table(self) -> Subquery:
         """The derived table, once everything has been asked of it."""
-        rows = self._rows.query().where(*self._window.conditions()).subquery(self._rows.alias)
+        rows = self._rows.table(*self._window.conditions())
         summed = select(
             self._profile_id.label("profile_id"), *(column.label(label) for label, column in self._columns.items())
         ).select_from(rows)
@@ -129,7 +127,7 @@ class History:
     def _moment(self, function: str) -> Amount:
         found = func.min(self._stamp()) if function == "first" else func.max(self._stamp())
         sure = None if isinstance(self._selected, Exact) else self._counted("unsure", self._is_unsure()) == 0
-        return point("moment", self._json.micros(self._column(function, found)), sure=sure, reach=_REACH)
+        return point("moment", self._json.micros(self._column(function, found)), sure=sure, reach=REACH)
 
     def _stamp(self) -> Sql:
         return self._rows.column("timestamp", events.c.timestamp)
@@ -145,9 +143,9 @@ class History:
 
     def _of_numbers(self, function: AggregateName, field: Field) -> Amount:
         name = field.label
-        is_safe = and_(field.sure, field.is_number, field.is_safe_number)
+        is_safe = and_(field.sure, field.is_number, field.is_safe)
         number = case((is_safe, field.number))
-        sure = self._without_doubt(f"{name}_doubts", or_(~field.sure, and_(field.is_number, ~field.is_safe_number)))
+        sure = self._without_doubt(f"{name}_doubts", or_(~field.sure, ~field.is_safe))
         fractions = self._counted(f"{name}_fractions", and_(is_safe, field.kind == "real"))
         if function in ("min", "max"):
             extreme = func.min(number) if function == "min" else func.max(number)
@@ -169,7 +167,7 @@ class History:
 
     def _distinct(self, field: Field) -> Amount:
         name = field.label
-        is_plain = or_(field.kind.in_(("text", "true", "false")), and_(field.kind == "integer", field.is_safe_number))
+        is_plain = or_(field.kind.in_(("text", "true", "false")), and_(field.kind == "integer", field.is_safe))
         # Unlike kinds are unlike values: "true" is not true.
         values = func.count(func.distinct(case((is_plain, field.kind + ":" + type_coerce(field.content, Text)))))
         sure = self._without_doubt(f"{name}_unlike", or_(~field.sure, and_(field.kind.is_not(None), ~is_plain)))

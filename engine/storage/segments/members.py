@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, func
+from sqlalchemy import Connection, Row, func, select
 
 from engine.errors import NotFound
 from engine.project import Project
@@ -14,6 +15,7 @@ from engine.storage.segments.compiler import compile_segment
 from engine.storage.segments.people import Needs, load
 from engine.storage.segments.verdicts import Exact, Sql, Unknown, sql_of
 from engine.storage.sql.unit import SqlUnit
+from engine.storage.tables import profiles
 from engine.store import Unit
 
 if TYPE_CHECKING:
@@ -43,6 +45,18 @@ def count(unit: Unit, project: Project, segment: str, now: datetime, *, facts_so
             number: int = unit.connection.execute(compiled.query(func.count())).scalar_one()
             return number
     return sum(1 for _ in members(unit, project, segment, now, facts_source=facts_source))
+
+
+def external_ids(unit: Unit, profile_ids: Iterable[str]) -> Iterator[str]:
+    """The shop's own ids of profiles, in their order; ours of those that have none."""
+    waiting = iter(profile_ids)
+    while batch := list(islice(waiting, _BATCH)):
+        if isinstance(unit, SqlUnit):
+            asked = select(profiles.c.profile_id, profiles.c.external_id).where(profiles.c.profile_id.in_(batch))
+            found = {row[0]: row[1] for row in unit.connection.execute(asked)}
+        else:
+            found = {each: profile.external_id for each in batch if (profile := unit.profiles.find(each))}
+        yield from (found.get(each) or each for each in batch)
 
 
 def _need(project: Project, segment: str) -> None:

@@ -14,6 +14,7 @@ from engine.expressions.references import References, references
 from engine.profiles.model import Event, Profile
 from engine.project import Project
 from engine.storage.memory import MemoryStore
+from engine.storage.segments.terms import is_text_for_sql
 from engine.storage.sql.records import Records
 from engine.storage.tables import consents, deliveries, enrollments, events, profiles
 from engine.store import Unit
@@ -67,11 +68,12 @@ def load(connection: Connection, profile_ids: Sequence[str], needs: Needs) -> Un
 def _fill(unit: Unit, connection: Connection, profile_ids: Sequence[str], needs: Needs) -> None:
     for profile in _PROFILES.all(connection, _PROFILES.select().where(profiles.c.profile_id.in_(profile_ids))):
         unit.profiles.save(profile)
-    if needs.events:
+    names = _storable(connection, needs.events)
+    if names:
         # In order of arrival: equal timestamps keep it.
         statement = (
             _EVENTS.select()
-            .where(events.c.profile_id.in_(profile_ids), events.c.name.in_(needs.events))
+            .where(events.c.profile_id.in_(profile_ids), events.c.name.in_(names))
             .order_by(events.c.seq)
         )
         for event in _EVENTS.all(connection, statement):
@@ -81,14 +83,21 @@ def _fill(unit: Unit, connection: Connection, profile_ids: Sequence[str], needs:
             connection, _CONSENTS.select().where(consents.c.profile_id.in_(profile_ids)).order_by(consents.c.seq)
         ):
             unit.consents.add(record)
-    if needs.journeys:
+    journeys = _storable(connection, needs.journeys)
+    if journeys:
         found = _ENROLLMENTS.select().where(
             enrollments.c.profile_id.in_(profile_ids),
-            enrollments.c.journey.in_(needs.journeys),
+            enrollments.c.journey.in_(journeys),
             enrollments.c.state == "active",
         )
         for enrollment in _ENROLLMENTS.all(connection, found):
             unit.enrollments.save(enrollment)
-        sent = _SENT.where(deliveries.c.profile_id.in_(profile_ids), deliveries.c.journey.in_(needs.journeys))
+        sent = _SENT.where(deliveries.c.profile_id.in_(profile_ids), deliveries.c.journey.in_(journeys))
         for delivery in _DELIVERIES.read(connection.execute(sent)):
             unit.deliveries.save(delivery)
+
+
+def _storable(connection: Connection, names: frozenset[str]) -> list[str]:
+    """Those that rows may bear: no half of a surrogate pair, and on PostgreSQL no NUL."""
+    has_nul = connection.dialect.name == "sqlite"
+    return sorted(name for name in names if is_text_for_sql(name.replace("\x00", "") if has_nul else name))

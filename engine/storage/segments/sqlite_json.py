@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Double, Text, and_, cast, exists, func, literal, not_, select, type_coerce
+from sqlalchemy import BigInteger, Double, Text, and_, case, cast, exists, func, literal, not_, or_, select, type_coerce
 
 from engine.storage.segments.documents import Path, is_real_date
 from engine.storage.segments.verdicts import Sql
@@ -18,19 +18,24 @@ class SqliteJson:
 
     def is_clean(self, document: Sql) -> Sql:
         written = type_coerce(document, Text)
-        return and_(*(not_(written.bool_op("GLOB")(literal(glob, Text))) for glob in _UNCLEAN))
+        # Most documents hold no escape at all, which is quick to see.
+        no_escape = func.instr(written, literal("\\u", Text)) == 0
+        return or_(no_escape, and_(*(not_(written.bool_op("GLOB")(literal(glob, Text))) for glob in _UNCLEAN)))
 
     def content(self, document: Sql, path: Path) -> Sql:
         return func.json_extract(document, _path(path))
 
-    def kind(self, document: Sql, path: Path, content: Sql) -> Sql:  # noqa: ARG002
+    def json_type(self, document: Sql, path: Path) -> Sql | None:
         return func.nullif(func.json_type(document, _path(path)), "null", type_=Text)
+
+    def kind(self, content: Sql, json_type: Sql | None) -> Sql:
+        return content if json_type is None else json_type
 
     def number(self, content: Sql) -> Sql:
         return cast(content, Double)
 
-    def text(self, content: Sql) -> Sql:
-        return type_coerce(content, Text)
+    def text(self, content: Sql, json_type: Sql | None) -> Sql:
+        return case((self.kind(content, json_type) == "text", type_coerce(content, Text)))
 
     def length(self, content: Sql) -> Sql:
         return func.json_array_length(content)

@@ -34,6 +34,8 @@ ZONES = 2 * DAY
 #: The calendar in microseconds, less what zones may add: a moment beyond is missing in memory.
 FIRST = (datetime.min.replace(tzinfo=UTC) - EPOCH) // MICROSECOND + 2 * ZONES
 LAST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND - 2 * ZONES
+#: No moment that a database holds lies further from 1970, in microseconds.
+REACH = 3 * 10**17
 #: 64-bit integers hold it, and sums of a few.
 _WIDEST = 10**18
 

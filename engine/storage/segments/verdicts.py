@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from sqlalchemy import Boolean, ColumnElement, and_, case, cast, false, null, or_, true
 from sqlalchemy import not_ as sql_not
+from sqlalchemy.sql.elements import Grouping
 
 Sql = ColumnElement[Any]
 
@@ -61,13 +62,18 @@ def negated(verdict: Verdict) -> Verdict:
     """`not`: what is unknown stays so."""
     match verdict:
         case Exact():
-            return constant(verdict is NEVER) if verdict in (ALWAYS, NEVER) else Exact(sql_not(verdict.sql))
+            return constant(verdict is NEVER) if verdict in (ALWAYS, NEVER) else Exact(_not(verdict.sql))
         case AtLeast():
-            return AtLeast(sql_not(verdict.sql))
+            return AtLeast(_not(verdict.sql))
         case Unknown():
             return verdict
         case _:
             assert_never(verdict)
+
+
+def _not(sql: Sql) -> Sql:
+    # In brackets: PostgreSQL reads `NOT x IS NOT FALSE` as `NOT (x IS NOT FALSE)`.
+    return Grouping(sql_not(sql))
 
 
 def all_of(parts: Sequence[Verdict]) -> Verdict:
