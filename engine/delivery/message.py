@@ -118,7 +118,7 @@ class Capabilities:
 
 
 class Adapter(Protocol):
-    """One provider. Implementations live in `channels/` and in anyone's package (entry-point group `sojourn.channels`)."""
+    """One provider. Implementations live in `channels/` and in anyone's package (entry points `sojourn.channels`)."""
 
     capabilities: Capabilities
 
