@@ -102,6 +102,8 @@ def trail_words(entry: TrailEntry) -> str:
             return "called, and got an answer" if detail.get("answered") else "called, and got no answer"
         case "converted":
             return "converted: the goal event came"
+        case "moved":
+            return f"moved to version {detail.get('version')} by a deploy"
         case "ended":
             reason = str(detail.get("reason"))
             return f"ended ({reason}): {ENDINGS.get(reason, 'as its author says')}"
