@@ -1,7 +1,8 @@
 """Journeys that push people into a segment and out of it again in one moment, without end.
 
 `on: enter` sets an attribute, which makes them leave; `on: leave` sets it back, which makes them enter. Attributes
-that are only ever set to one value come to rest by themselves: such a circle is none.
+that are only ever set to one value come to rest by themselves: such a circle is none. Of others nobody can tell without
+the people's own values, so this is a warning.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from engine.plan.model import Plan, SegmentTrigger, Set
 
 
 def check(authored: Authored, problems: Problems) -> None:
-    """Reports each circle once, at its first journey."""
+    """Warns of each circle once, at its first journey."""
     attributes = _attributes_by_segment(authored)
     plans = {name: journey.plan for name, journey in authored.journeys.items() if any(_triggers(journey.plan))}
     restless = _restless(plans)
@@ -41,8 +42,8 @@ def check(authored: Authored, problems: Problems) -> None:
         path = " → ".join([*circle, circle[0]])
         hint = "put a `wait` between, or let the segment not depend on what they set"
         others = [related(authored.journeys[name].name, f"`{name}`") for name in circle[1:]]
-        message = f"journeys move people in and out of a segment without time passing: {path}"
-        problems.error("SJ403", authored.journeys[circle[0]].name, message, hint, others)
+        message = f"journeys may move people in and out of a segment without time passing: {path}"
+        problems.warning("SJ403", authored.journeys[circle[0]].name, message, hint, others)
 
 
 def _triggers(plan: Plan) -> Iterator[SegmentTrigger]:
