@@ -27,6 +27,17 @@ def progress(label: str, total: int | None) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
+@contextmanager
+def counting(label: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    """A bar on standard error; yields what to call with how much of `total` is done (None: nobody knows how much there
+    is) and in words. Nothing where no terminal is."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[words]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=total, words="")
+        yield lambda done, words: bar.update(task, completed=done, words=words)
+
+
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
     """A table on standard output; numbers to the right. Where there are no rows, the sentence `empty`."""
     if not rows:

@@ -1,0 +1,1 @@
+"""Importing: profiles, events and consents from somebody else's rows. Where the rows come from is others' work."""

@@ -1,0 +1,56 @@
+"""What takes rows of one kind in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+from engine.events.identity import IdentifierKind
+from engine.events.importing.rows import RowRefused
+from engine.store import Unit
+
+Outcome = Literal["taken", "unchanged"] | RowRefused
+
+R = TypeVar("R")
+
+
+class Taker(Protocol[R]):
+    """Reads rows without a store, and takes what was read into one."""
+
+    @property
+    def needed(self) -> Sequence[str]:
+        """Fields without which no row can be taken."""
+        ...
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Other names in use for our fields."""
+        ...
+
+    def knows(self, name: str) -> bool:
+        """Whether a field means anything here."""
+        ...
+
+    def read(self, given: Mapping[str, Any], now: datetime) -> R:
+        """The row, from its cells by field; raises RowRefused."""
+        ...
+
+    def people(self, row: R) -> Iterable[tuple[IdentifierKind, str]]:
+        """Whom it is about: their locks are taken in one order."""
+        ...
+
+    def take(self, unit: Unit, rows: Sequence[R], now: datetime) -> Sequence[Outcome]:
+        """Takes them in, in their order; what came of each. A row that is refused has changed nothing."""
+        ...
+
+
+def each(rows: Iterable[R], take: Callable[[R], Outcome]) -> list[Outcome]:
+    """What came of each row; a refusal is one row's alone."""
+    outcomes: list[Outcome] = []
+    for row in rows:
+        try:
+            outcomes.append(take(row))
+        except RowRefused as refused:
+            outcomes.append(refused)
+    return outcomes

@@ -1,0 +1,61 @@
+"""Rows of a database that is not ours, by a query of whoever runs us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import exc as sql_errors
+
+from engine.errors import BadInput, StoreUnavailable
+
+#: Rows fetched at once: the result is never held as a whole.
+_FETCHED = 1_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QueryResult:
+    """What a query gives, row by row."""
+
+    columns: Sequence[str]
+    rows: Iterator[Mapping[str, Any]]
+
+
+@contextmanager
+def query(url: str, statement: str) -> Iterator[QueryResult]:
+    """Runs one SELECT on any database that SQLAlchemy knows, and never commits there.
+
+    Raises BadInput for a URL or a statement that cannot be used, StoreUnavailable where the database cannot be reached.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, hide_parameters=True)
+    except (sql_errors.ArgumentError, sql_errors.NoSuchModuleError):
+        # The text itself may hold a password: it is not repeated.
+        raise BadInput("--from is no database URL that can be used: write DIALECT://USER@HOST/NAME") from None
+    except ModuleNotFoundError as problem:
+        raise BadInput(f"the driver of this database is not installed: {problem.name}") from None
+    name = parsed.set(query={}).render_as_string(hide_password=True)
+    try:
+        with engine.connect() as connection:
+            result = connection.execution_options(stream_results=True, yield_per=_FETCHED).execute(text(statement))
+            if not result.returns_rows:
+                raise BadInput("--query gives no rows: write a SELECT")
+            yield QueryResult(columns=tuple(result.keys()), rows=(dict(row) for row in result.mappings()))
+    except sql_errors.OperationalError as problem:
+        raise StoreUnavailable(f"the database {name} did not answer the query: {_words(problem)}") from None
+    except sql_errors.SQLAlchemyError as problem:
+        raise BadInput(f"--query cannot be run on {name}: {_words(problem)}") from None
+    finally:
+        engine.dispose()
+
+
+def _words(problem: sql_errors.SQLAlchemyError) -> str:
+    """The database's own words, their first line: what follows may quote rows."""
+    said = str(getattr(problem, "orig", None) or problem).strip()
+    return said.splitlines()[0] if said else type(problem).__name__

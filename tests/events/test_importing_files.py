@@ -1,0 +1,280 @@
+"""Files of rows as people have them, another database, and the command that takes them in."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.util
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.errors import BadInput, NotFound, StoreUnavailable
+from engine.events.importing.rows import Row
+from engine.storage import foreign
+from workers.bootstrap import Installation, open_project
+from workers.cli.main import run
+from workers.importing.files import open_rows
+from workers.settings import Settings
+
+SOJOURN = Path(sys.executable).with_name("sojourn")
+PROJECT = """
+project: shop
+timezone: Europe/Madrid
+locale: en
+database: sqlite:///.sojourn/sojourn.db
+channels:
+  email: {use: inbox, kind: email, from: "Shop <hello@shop.example>"}
+topics:
+  news: {title: "News", channels: [email]}
+attributes:
+  visits: number
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return project_in(tmp_path)
+
+
+def project_in(path: Path) -> Path:
+    path.mkdir(exist_ok=True)
+    (path / "sojourn.yml").write_text(PROJECT)
+    (path / "journeys").mkdir()
+    with Installation(open_project(path, {}), Settings(project_key=bytes(32)), is_migrating=True):
+        (path / ".sojourn" / "project.key").write_text(bytes(32).hex())
+    return path
+
+
+def read(path: Path, content: bytes, **options: Any) -> list[Row]:
+    path.write_bytes(content)
+    with open_rows(path, **options) as file:
+        return list(file.rows)
+
+
+def cells(path: Path, content: bytes, **options: Any) -> list[Any]:
+    return [row.problem.code if row.problem else dict(row.cells) for row in read(path, content, **options)]
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ANA = [{"id": "ana", "name": "Añá"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("plain.csv", "id,name\nana,Añá\n".encode(), {}),
+        ("marked.csv", "id,name\nana,Añá\n".encode("utf-8-sig"), {}),
+        ("excel.csv", "id;name\r\nana;Añá\r\n".encode("utf-16"), {}),
+        ("unmarked.csv", "id,name\nana,Añá\n".encode("utf-16-le"), {"encoding": "utf-16-le"}),
+        ("western.csv", "id,name\nana,Añá\n".encode("cp1252"), {"encoding": "cp1252"}),
+        ("tabs.tsv", "id\tname\nana\tAñá\n".encode(), {}),
+        ("quoted.csv", '"id","name"\n"ana","Añá"\n\n'.encode(), {}),
+        ("unnamed.csv", "id,name,,\nana,Añá,x,\n".encode(), {}),
+        ("longer.csv", "id,name\nana,Añá,,\n".encode(), {}),
+        ("packed.csv.gz", gzip.compress("id,name\nana,Añá\n".encode()), {}),
+        ("packed.jsonl.gz", gzip.compress('{"id": "ana", "name": "Añá"}\n'.encode("utf-8-sig")), {}),
+        ("lines.ndjson", '\n{"id": "ana", "name": "Añá"}\n\n'.encode(), {}),
+    ],
+)
+def test_the_same_row_in_every_dress(name: str, content: bytes, options: dict[str, str], tmp_path: Path) -> None:
+    assert cells(tmp_path / name, content, **options) == ANA
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "codes"),
+    [
+        ("short.csv", b"id,name\nana\nbo,x\n", ["cells", {"id": "bo", "name": "x"}]),
+        ("long.csv", b"id,name\nana,x,y\nbo,x\n", ["cells", {"id": "bo", "name": "x"}]),
+        ("quotes.csv", b'id,name\n"ana"x,y\nbo,x\n', ["cells", {"id": "bo", "name": "x"}]),
+        ("unclosed.csv", b'id,name\nbo,x\nana,"y\n', [{"id": "bo", "name": "x"}, "cells"]),
+        ("huge.csv", b"id,name\nana," + b"x" * 200_000 + b"\nbo,x\n", ["cells", {"id": "bo", "name": "x"}]),
+        ("broken.jsonl", b'{"id": \n[1]\nNaN\n{"id": NaN}\n{"id": 1}\n', ["json"] * 4 + [{"id": 1}]),
+        ("deep.jsonl", b"[" * 100_000 + b'\n{"id": 1}\n', ["json", {"id": 1}]),
+        ("lines.csv", b'id,name\nana,"two\nlines"\n', [{"id": "ana", "name": "two\nlines"}]),
+        ("bytes.csv", b"id,name\nana,\xff\n", [{"id": "ana", "name": "\udcff"}]),
+    ],
+)  # fmt: skip
+def test_a_broken_row_is_one_row_s_trouble(name: str, content: bytes, codes: list[Any], tmp_path: Path) -> None:
+    assert cells(tmp_path / name, content) == codes
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("empty.csv", b"", "no headings"),
+        ("twice.csv", b"id,id\n1,2\n", "two columns are called `id`"),
+        ("unmarked.csv", "id,name\nana,x\n".encode("utf-16-le"), "NUL"),
+        ("odd.csv", "id,name\nana,x\n".encode("utf-16") + b"\x00", "--encoding"),
+        ("wide.csv", b"a," * 1_000_000 + b"\n", "no file of rows"),
+        ("endless.jsonl", b"[" * 2_000_000, "no file of rows"),
+        ("cut.csv.gz", gzip.compress(os.urandom(4_000).hex().encode() * 9)[:-500], "cannot be read to its end"),
+        ("false.csv.gz", b"id,name\n", "cannot be read to its end"),
+        ("table.xlsx", b"PK", "only .csv"),
+        ("none.csv", None, "no file"),
+    ],
+)
+def test_a_file_that_is_none_is_unusable(name: str, content: bytes | None, words: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises((BadInput, NotFound), match=words), open_rows(path) as file:
+        list(file.rows)
+
+
+def test_parquet_is_read_where_its_library_is_and_otherwise_the_extra_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "people.parquet"
+    if importlib.util.find_spec("pyarrow") is None:
+        path.write_bytes(b"PAR1")
+        with pytest.raises(BadInput, match=r"sojourn\[parquet\]"), open_rows(path):
+            pass
+        return
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    parquet.write_table(arrow.Table.from_pylist([{"id": "ana", "visits": 3}]), path)
+    with open_rows(path) as file:
+        assert (list(file.headings or ()), [dict(row.cells) for row in file.rows]) == (
+            ["id", "visits"], [{"id": "ana", "visits": 3}],
+        )  # fmt: skip
+
+
+# ── another database ─────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def shop_database(tmp_path: Path) -> str:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute("CREATE TABLE customers (id INTEGER, mail TEXT, visits INTEGER)")
+        connection.executemany("INSERT INTO customers VALUES (?, ?, ?)", [(1, "a@example.com", 3), (2, "no", 4)])
+    connection.close()
+    return f"sqlite:///{tmp_path / 'shop.db'}"
+
+
+def test_rows_come_from_any_database_by_a_query(shop_database: str, folder: Path, capsys: Any) -> None:
+    query = ["--from", shop_database, "--query", "SELECT id, mail AS email, visits FROM customers ORDER BY id"]
+    assert run(["import", "profiles", *query, "--format", "json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["taken"], told["refused_by_code"]) == (1, {"address": 1})
+    with Installation(open_project(folder, {}), Settings()) as installation, installation.store.transaction() as unit:
+        found = unit.profiles.find_by("external", "1")
+    assert found
+    assert (found.email, found.attributes) == ("a@example.com", {"visits": 3})
+
+
+@pytest.mark.parametrize(
+    ("url", "statement", "error"),
+    [
+        ("nothing", "SELECT 1", BadInput),
+        ("nosuch://u:canary@host/db", "SELECT 1", BadInput),
+        ("sqlite:///{folder}/none/none.db", "SELECT 1", StoreUnavailable),
+        ("{shop}", "SELECT nothing FROM customers", StoreUnavailable),
+        ("{shop}", "DELETE FROM customers", BadInput),
+    ],
+)
+def test_a_database_or_a_query_that_cannot_be_used_is_said(
+    url: str, statement: str, error: type[Exception], shop_database: str, tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(error) as caught,
+        foreign.query(url.format(shop=shop_database, folder=tmp_path), statement) as result,
+    ):
+        list(result.rows)
+    assert "canary" not in str(caught.value)
+    with foreign.query(shop_database, "SELECT count(*) AS n FROM customers") as result:
+        assert list(result.rows) == [{"n": 2}]
+
+
+# ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_exit_codes_say_all_taken_some_refused_unusable(folder: Path, capsys: Any) -> None:
+    (folder / "good.csv").write_text("id,email,visits\nana,ana@example.com,3\n")
+    (folder / "some.csv").write_text("id,email,visits\nana,ana@example.com,many\nbo,,1\n")
+    (folder / "none.csv").write_text("email\nana@example.com\n")
+    assert run(["import", "profiles", "good.csv"]) == 0
+    assert "Took 1 of 1 rows" in capsys.readouterr().out
+    assert run(["import", "profiles", "some.csv", "--map", "email="]) == 1
+    told = capsys.readouterr().out
+    assert "Columns left out: email" in told
+    assert "`visits` must be a number" in told
+    assert run(["import", "profiles", "none.csv"]) == 2
+    assert "no column is `id`" in capsys.readouterr().err
+    assert run(["import", "profiles"]) == 2
+    assert run(["import", "profiles", "good.csv", "--from", "sqlite://"]) == 2
+    assert run(["import", "events", "good.csv", "--timezone", "Mars/Olympus"]) == 2
+
+
+def test_the_report_names_row_column_and_reason_and_no_spreadsheet_runs_it(folder: Path, capsys: Any) -> None:
+    (folder / "people.csv").write_text("id,=visits\nana,3\nbo,many\n,4\n")
+    arguments = ["import", "profiles", "people.csv", "--map", "=visits=visits", "--report"]
+    assert run([*arguments, "report.csv"]) == 1
+    with (folder / "report.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert [row[:3] for row in rows] == [
+        ["row", "column", "code"], ["2", "'=visits", "type"], ["3", "id", "missing"],
+    ]  # fmt: skip
+    assert run([*arguments, "report.jsonl"]) == 1
+    lines = [json.loads(line) for line in (folder / "report.jsonl").read_text().splitlines()]
+    assert [(line["row"], line["column"], line["code"]) for line in lines] == [
+        (2, "=visits", "type"), (3, "id", "missing"),
+    ]  # fmt: skip
+    assert run([*arguments, "report.xlsx"]) == 2
+    capsys.readouterr()
+
+
+def test_a_dry_run_leaves_nothing_behind(folder: Path, capsys: Any) -> None:
+    (folder / "people.csv").write_text("id\nana\n")
+    assert run(["import", "profiles", "people.csv", "--dry-run", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["is_dry_run"] is True
+    assert people_in(folder) == []
+
+
+def people_in(folder: Path) -> list[Any]:
+    project = open_project(folder, {})
+    with Installation(project, Settings()) as installation, installation.store.transaction() as unit:
+        found = [unit.profiles.find(one) for one in unit.profiles.all_ids()]
+        return [(one.external_id, one.email, one.attributes) for one in found if one]
+
+
+def test_an_import_killed_in_the_middle_goes_on_and_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    rows = 20_000
+    lines = [f"c{n},c{n}@example.com,{'many' if n % 1_000 == 7 else n}" for n in range(rows)]
+    text = "\n".join(["id,email,visits", *lines, ""])
+    killed, whole = project_in(tmp_path / "killed"), project_in(tmp_path / "whole")
+    for folder in (killed, whole):
+        (folder / "people.csv").write_text(text)
+    command = [SOJOURN, "import", "profiles", "people.csv", "--report", "report.jsonl", "--format", "json"]
+
+    first = subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    marks = killed / ".sojourn" / "imports"
+    deadline = time.monotonic() + 60
+    while not _rows_done(marks) > 3_000:
+        assert first.poll() is None, "the import ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+
+    second = subprocess.run(command, cwd=killed, capture_output=True, text=True, timeout=110, check=False)
+    told = json.loads(second.stdout)
+    assert second.returncode == 1
+    assert told["continued_after"] > 3_000
+    assert (told["rows"], told["refused_by_code"]) == (rows, {"type": 20})
+    # The batch that was committed and not marked was done again, and was known.
+    assert told["taken"] + told["unchanged"] == rows - 20
+    assert told["unchanged"] <= 100
+    assert list(marks.iterdir()) == []
+
+    undisturbed = subprocess.run(command, cwd=whole, capture_output=True, text=True, timeout=110, check=False)
+    assert json.loads(undisturbed.stdout)["taken"] == rows - 20
+    assert people_in(killed) == people_in(whole)
+    assert (killed / "report.jsonl").read_text() == (whole / "report.jsonl").read_text()
+
+
+def _rows_done(marks: Path) -> int:
+    found = list(marks.glob("*.json")) if marks.is_dir() else []
+    return int(json.loads(found[0].read_text())["rows"]) if found else 0
