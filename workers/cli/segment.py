@@ -40,7 +40,7 @@ def segment(
         facts = installation.engine.facts
         document: dict[str, Any] = {"segment": name}
         if is_listing:
-            document["members"] = list(
+            document["members"] = sorted(
                 external_ids(unit, members(unit, installation.project, name, now, facts_source=facts))
             )
             document["size"] = len(document["members"])

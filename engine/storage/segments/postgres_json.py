@@ -68,7 +68,7 @@ class PostgresJson:
 
     def text(self, content: Sql, json_type: Sql | None) -> Sql:  # noqa: ARG002
         is_text = func.left(content, 1) == '"'
-        return case((is_text, cast(content, JSON).op("#>>")(_ITSELF)))
+        return case((is_text, _own_text(cast(content, JSON))))
 
     def length(self, content: Sql) -> Sql:
         return func.json_array_length(self._array(content))
@@ -77,8 +77,7 @@ class PostgresJson:
         items = func.json_array_elements(self._array(content)).table_valued("value")
         item = type_coerce(items.c.value, JSON)
         is_text = func.json_typeof(item) == "string"
-        own = item.op("#>>")(_ITSELF)
-        return exists(select(1).select_from(items).where(is_text, own == literal(text, Text)))
+        return exists(select(1).select_from(items).where(is_text, _own_text(item) == literal(text, Text)))
 
     def _array(self, content: Sql) -> Sql:
         return case((func.left(content, 1) == "[", cast(content, JSON)))
@@ -103,3 +102,7 @@ class PostgresJson:
 
     def micros(self, instant: Sql) -> Sql:
         return cast(func.round(extract("epoch", instant) * 1_000_000), BigInteger)
+
+
+def _own_text(value: Sql) -> Sql:
+    return value.op("#>>", return_type=Text())(_ITSELF)

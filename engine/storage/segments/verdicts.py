@@ -94,7 +94,8 @@ def _joined(parts: list[Verdict], *, settling: Exact, neutral: Exact) -> Verdict
     if all(isinstance(part, Unknown) for part in parts):
         return UNKNOWN
     join = and_ if settling is NEVER else or_
-    joined = join(*map(sql_of, parts))
+    known = [part for part in parts if not isinstance(part, Unknown)]
+    joined = join(*map(sql_of, known), *([_NULL] if len(known) < len(parts) else []))
     return Exact(joined) if all(isinstance(part, Exact) for part in parts) else AtLeast(joined)
 
 
