@@ -26,6 +26,7 @@ _NAME = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 _LOCALE = r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*"
 _FOLDER = re.compile(_NAME)
 _TEMPLATE = re.compile(rf"{_NAME}(?:/{_NAME})*")
+_PLACE = re.compile(r"\{\{[-+]?\s*content\b")
 _FILE = re.compile(rf"(?P<stem>{_NAME}(?:/{_NAME})*)(?:\.(?P<locale>{_LOCALE}))?\.(?P<extension>html|txt)")
 
 
@@ -82,6 +83,11 @@ class Library:
         found = (self._first(folder + parts["stem"], parts["extension"], locales) for folder in PARTIAL_FOLDERS)
         return next((file for file in found if file), None)
 
+    def find_layout(self, locales: tuple[str, ...]) -> TemplateFile | None:
+        """The layout into which fragments are set, in the first of the locales that has one, or None."""
+        layout = self.find_partial(LAYOUT, locales)
+        return layout if layout and takes_fragments(layout) else None
+
     def variants(self, folder: str, template: str) -> tuple[TemplateFile, ...]:
         """All files of a template, in every locale and with either extension, by path."""
         stem = f"{folder}/{template}"
@@ -90,6 +96,11 @@ class Library:
     def _first(self, stem: str, extension: str, locales: tuple[str, ...]) -> TemplateFile | None:
         paths = (f"{stem}.{locale}.{extension}" if locale else f"{stem}.{extension}" for locale in locales)
         return next((self._files[path] for path in paths if path in self._files), None)
+
+
+def takes_fragments(layout: TemplateFile) -> bool:
+    """Whether a layout has a place for a fragment, `{{ content }}`; one of blocks is for those that extend it."""
+    return _PLACE.search(layout.text) is not None
 
 
 def _widening(locale: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from engine.project import Channel, Project
 from engine.rendering.document import check_links, in_skeleton, is_whole, with_inlined_styles, with_preheader
 from engine.rendering.faults import faults
 from engine.rendering.filters import FILTERS
-from engine.rendering.library import LAYOUT, Library, TemplateFile
+from engine.rendering.library import Library, TemplateFile
 from engine.rendering.plain_text import text_of
 from engine.rendering.sandbox import MAX_OUTPUT, Sandbox, TooMuch, located, rendering
 from engine.rendering.scope import plain_scope, with_escaped_marks
@@ -158,7 +158,7 @@ class Renderer:
         is_html = extension == "html"
         # A twin in another language than its page would be worse than none.
         twin = self._library.find(folder, template, "txt", (file.locale,)) if is_html else None
-        layout = self._library.find_partial(LAYOUT, locales) if is_html else None
+        layout = self._library.find_layout(locales) if is_html else None
         files = [each for each in (file, twin, layout) if each]
         for each in files:
             for problem in each.problems:

@@ -16,7 +16,7 @@ from engine.language.source import ListNode, MapNode, Node, ScalarNode
 from engine.rendering.document import is_whole
 from engine.rendering.filters import FILTERS
 from engine.rendering.front_matter import TemplateProblem
-from engine.rendering.library import LAYOUT, Library, TemplateFile
+from engine.rendering.library import LAYOUT, Library, TemplateFile, takes_fragments
 from engine.rendering.paths import HAS_DEFAULT, Here, base_of, path_of, targets_of
 from engine.rendering.sandbox import Sandbox, located
 from engine.rendering.template_facts import MissingInclude, TemplateVariable
@@ -73,7 +73,7 @@ class Walker:
         self._walked = set()
         self._walk_file(file, here)
         if file.extension == "html" and not any(is_whole(each.text) for each in self.reached):
-            for layout in self._partials(LAYOUT):
+            for layout in filter(takes_fragments, self._partials(LAYOUT)):
                 self._walk_file(layout, Here(file=layout, names=dict.fromkeys(_PROVIDED_TO_LAYOUTS)))
 
     def _walk_file(self, file: TemplateFile, here: Here) -> None:

@@ -55,6 +55,12 @@ def test_the_projects_layout_takes_the_place_of_the_built_in_one(render: Render)
     assert html == expected
 
 
+def test_a_layout_of_blocks_is_for_those_that_extend_it(render: Render) -> None:
+    layout = "<html><body>{% block content %}{% endblock %}</body></html>"
+    rendered = render({"email/note.html": email("<p>mine</p>"), "shared/layout.html": layout}, channel="email")
+    assert "<p>mine</p>" in str(rendered.html)
+
+
 def test_a_template_that_is_a_document_is_not_set_into_a_layout(render: Render) -> None:
     base = "<html><body>{% block content %}{% endblock %}</body></html>"
     page = email('{% extends "layout.html" %}{% block content %}<p>x</p>{% endblock %}')
