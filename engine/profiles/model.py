@@ -67,8 +67,8 @@ class Event:
     #: When it was taken in.
     received_at: datetime
     properties: Mapping[str, Value] = field(default_factory=dict)
-    #: `intake` came from outside, `receipt` from a provider, `emit` from a journey; `identify` says that attributes were
-    #: set by a call from outside, and is never routed.
+    #: `intake` came from outside, `receipt` from a provider, `emit` from a journey; `identify` says that attributes
+    #: were set by a call from outside, and is never routed.
     source: str = "intake"
     #: True where the sender's timestamp was clamped.
     is_clamped: bool = False
