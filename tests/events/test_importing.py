@@ -242,10 +242,10 @@ def test_a_change_that_awaits_the_router_is_not_swallowed_by_history(any_store: 
         assert [enrollment.journey for enrollment in unit.enrollments.of()] == ["club"]
 
 
-def test_history_and_a_recent_event_in_one_file_keep_the_recent_one_s_effect(any_store: Store) -> None:
+def test_a_recent_event_after_its_history_has_its_effect(any_store: Store) -> None:
     club = plan(wait(days=30), journey="club", triggers=(SegmentTrigger(segment="buyers", on="enter"),))
     shop = Shop(any_store, club, **buyers()).open()
-    run(shop, event_rows(shop), [order(0.1), order(30)])
+    run(shop, event_rows(shop), [order(30), order(0.1)])
     shop.settle()
     with any_store.transaction() as unit:
         assert [enrollment.journey for enrollment in unit.enrollments.of()] == ["club"]

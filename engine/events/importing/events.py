@@ -39,6 +39,14 @@ class EventRow:
         return ids.derived_id("ev", "intake", self.message_id)
 
 
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A person whose history grew, and their memberships before it did."""
+
+    profile: Profile
+    before: Mapping[str, bool]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventRows:
     """Takes events in."""
@@ -85,59 +93,48 @@ class EventRows:
         return (("external", row.user_id),)
 
     def take(self, unit: Unit, rows: Sequence[EventRow], now: datetime) -> Sequence[Outcome]:
-        """History first, so that what it changes is not taken for the effect of what is recent."""
-        outcomes: dict[int, Outcome] = {}
-        self._take_history(
-            unit, [(n, row) for n, row in enumerate(rows) if now - row.timestamp > RECENT], outcomes, now
-        )
-        for place, row in enumerate(rows):
-            if place not in outcomes:
-                outcomes[place] = self._take_recent(unit, row, now)
-        return [outcomes[place] for place in range(len(rows))]
+        """In their order, whatever the batches: what is recent finds the history before it taken as given."""
+        pasts: dict[str, _Past] = {}
+        outcomes = [self._take(unit, row, pasts, now) for row in rows]
+        for past in pasts.values():
+            self.history.refresh(unit, past.profile, past.before, now)
+        return outcomes
 
-    def _take_history(
-        self, unit: Unit, rows: Sequence[tuple[int, EventRow]], outcomes: dict[int, Outcome], now: datetime
-    ) -> None:
-        touched: dict[str, tuple[Profile, Mapping[str, bool]]] = {}
-        for place, row in rows:
-            if unit.events.find(row.event_id) is not None:
-                outcomes[place] = "unchanged"
-                continue
-            is_new = unit.profiles.find_by("external", row.user_id) is None
-            profile = self.intake.ensure(unit, "external", row.user_id, now)
-            if profile.erased_at is not None:
-                outcomes[place] = _erased()
-                continue
-            if profile.profile_id not in touched:
-                before = {} if is_new else self.history.before(unit, profile, now)
-                touched[profile.profile_id] = (profile, before)
-            unit.events.add(
-                Event(
-                    event_id=row.event_id,
-                    profile_id=profile.profile_id,
-                    name=row.name,
-                    timestamp=row.timestamp,
-                    received_at=now,
-                    properties=row.properties,
-                )
+    def _take(self, unit: Unit, row: EventRow, pasts: dict[str, _Past], now: datetime) -> Outcome:
+        if unit.events.find(row.event_id) is not None:
+            return "unchanged"
+        is_new = unit.profiles.find_by("external", row.user_id) is None
+        profile = self.intake.ensure(unit, "external", row.user_id, now)
+        if profile.erased_at is not None:
+            return RowRefused("erased", "this person was erased: nothing more is kept about them", "user_id")
+        if now - row.timestamp <= RECENT:
+            past = pasts.pop(profile.profile_id, None)
+            if past:
+                self.history.refresh(unit, past.profile, past.before, now)
+            self.intake.track(
+                unit,
+                user_id=row.user_id,
+                name=row.name,
+                properties=row.properties,
+                timestamp=row.timestamp,
+                message_id=row.message_id,
+                now=now,
             )
-            outcomes[place] = "taken"
-        for profile, before in touched.values():
-            self.history.refresh(unit, profile, before, now)
-
-    def _take_recent(self, unit: Unit, row: EventRow, now: datetime) -> Outcome:
-        if self.intake.ensure(unit, "external", row.user_id, now).erased_at is not None:
-            return _erased()
-        event = self.intake.track(
-            unit,
-            user_id=row.user_id,
-            name=row.name,
-            properties=row.properties,
-            timestamp=row.timestamp,
-            message_id=row.message_id,
-            now=now,
+            return "taken"
+        if profile.profile_id not in pasts:
+            before = {} if is_new else self.history.before(unit, profile, now)
+            pasts[profile.profile_id] = _Past(profile, before)
+        unit.events.add(
+            Event(
+                event_id=row.event_id,
+                profile_id=profile.profile_id,
+                name=row.name,
+                timestamp=row.timestamp,
+                received_at=now,
+                properties=row.properties,
+            )
         )
-        return "unchanged" if event is None else "taken"
+        return "taken"
 
     def _properties(self, event: str, given: Mapping[str, Any]) -> dict[str, Value]:
         types = (self.project.events or {}).get(event, {})
@@ -148,7 +145,3 @@ class EventRows:
                 own = name.removeprefix("properties.")
                 properties[own] = cells.typed(name, types.get(own, "any"), cell, self.zone)
         return properties
-
-
-def _erased() -> RowRefused:
-    return RowRefused("erased", "this person was erased: nothing more is kept about them", "user_id")
