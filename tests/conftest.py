@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--parity-examples",
         type=int,
-        default=1_600,
+        default=1_200,
         metavar="N",
         help="pairs of a person and an expression in tests/parity: memory against SQLite and PostgreSQL",
     )

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn, cast
+from typing import Any, TypeGuard
 
 from sqlalchemy import (
-    Double,
     FromClause,
     Select,
-    Text,
-    case,
-    exists,
     false,
-    func,
-    literal,
-    literal_column,
     select,
 )
-from sqlalchemy import cast as sql_cast
 
-from engine.delivery.model import TAKEN
-from engine.expressions.evaluate import compile_node
-from engine.expressions.facts import Facts
 from engine.expressions.nodes import (
     Aggregate,
     And,
@@ -47,26 +36,24 @@ from engine.expressions.nodes import (
     is_none,
 )
 from engine.expressions.parse import parse_expression
-from engine.expressions.values import as_instant, truth
-from engine.profiles.model import Value
+from engine.expressions.values import truth
 from engine.project import Project
 from engine.storage.segments import comparing
+from engine.storage.segments.calls import of_value
 from engine.storage.segments.comparing import Term
 from engine.storage.segments.documents import Json, can_read
+from engine.storage.segments.everyone import Everyone
 from engine.storage.segments.fields import Field, Rows
 from engine.storage.segments.histories import History, Window
 from engine.storage.segments.postgres_json import PostgresJson
+from engine.storage.segments.presence import PERSON, has_consent, has_received, is_enrolled
 from engine.storage.segments.sqlite_json import SqliteJson
 from engine.storage.segments.terms import (
-    DAY,
     OPAQUE,
-    ZONES,
     Amount,
     Known,
     Truth,
-    Words,
     is_text_for_sql,
-    micros,
     negative,
 )
 from engine.storage.segments.verdicts import (
@@ -76,14 +63,11 @@ from engine.storage.segments.verdicts import (
     Verdict,
     all_of,
     any_of,
-    both,
     constant,
     negated,
     sql_of,
-    where_sure,
 )
-from engine.storage.tables import consents, deliveries, enrollments, profiles
-from engine.storage.types import Instant
+from engine.storage.tables import profiles
 
 #: Beyond, the rest of a condition is left to memory: databases have limits of their own (joins, depth), plans get slow.
 _MOST_HISTORIES, _MOST_NODES, _DEEPEST = 24, 400, 20
@@ -94,36 +78,6 @@ _OWN_COLUMNS = {
     "timezone": profiles.c.timezone,
     "locale": profiles.c.locale,
 }
-#: How far local dates may lie from elapsed days: two zones' offsets, and the part of a day.
-_DAYS_APART = 3.0
-_PERSON: Sql = literal_column("people.profile_id", Text)
-
-
-class _AsksAPerson(Exception):
-    """Raised where a value depends on whose it is."""
-
-
-class _Nobody:
-    """Facts that are the same for everyone: in a segment there is no event under test, no trigger and no step."""
-
-    event: Mapping[str, Value] = {}
-    trigger: Mapping[str, Value] = {}
-    steps: Mapping[str, Mapping[str, Value]] = {}
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __getattr__(self, _name: str) -> NoReturn:
-        raise _AsksAPerson
-
-
-class _AnyEvent(Mapping[str, Value]):
-    """The counted event, while nobody has said which."""
-
-    def __getitem__(self, _name: str) -> NoReturn:
-        raise _AsksAPerson
-
-    __iter__ = __len__ = get = __getitem__  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +86,7 @@ class Compiled:
 
     verdict: Verdict
     people: FromClause
-    profile_id: Sql = _PERSON
+    profile_id: Sql = PERSON
 
     def query(self, *columns: Sql) -> Select[Any]:
         """Columns of all who may be members."""
@@ -151,7 +105,7 @@ class _Compiler:
         self._project = project
         self._now = now
         self._json = json
-        self._nobody = cast(Facts, _Nobody(now))
+        self._everyone = Everyone(now)
         self._people = Rows("people", profiles, profiles.c.attributes, json)
         self._people.column("profile_id", profiles.c.profile_id)
         self._histories: dict[Aggregate, History] = {}
@@ -165,7 +119,7 @@ class _Compiler:
         found: FromClause = self._people.table(profiles.c.erased_at.is_(None))
         for history in self._histories.values():
             table = history.table()
-            found = found.outerjoin(table, table.c.profile_id == _PERSON)
+            found = found.outerjoin(table, table.c.profile_id == PERSON)
         return found
 
     def segment(self, name: str) -> Verdict:
@@ -205,7 +159,7 @@ class _Compiler:
                 return self._compare(node.left, node.sign, node.right, events)
             case Call(function="starts_with" | "ends_with" | "matches" | "contains" | "exists"):
                 return self._question(node, events)
-            case Call(function="coalesce") if not any(map(is_none, node.arguments)):
+            case Call() if _is_coalesce(node):
                 return self._first_there(node.arguments, events, lambda each: self._verdict(each, events))
             case InSegment() | HasConsent() | IsEnrolled() | HasReceived():
                 return UNKNOWN if events is not None else self._about_person(node)
@@ -216,44 +170,12 @@ class _Compiler:
         match node:
             case InSegment():
                 return self.segment(node.segment)
-            case IsEnrolled() | HasReceived() if not is_text_for_sql(node.journey):
-                return UNKNOWN
             case IsEnrolled():
-                return _there_is(
-                    enrollments,
-                    enrollments.c.state == literal_column("'active'"),
-                    enrollments.c.journey == node.journey,
-                )
+                return is_enrolled(node.journey)
             case HasReceived():
-                taken = func.coalesce(deliveries.c.sent_at, deliveries.c.claimed_at, type_=Instant)
-                conditions = [deliveries.c.journey == node.journey, deliveries.c.status.in_(TAKEN)]
-                if node.within is not None:
-                    conditions.append(taken > self._now - node.within)
-                return _there_is(deliveries, deliveries.c.is_test == false(), *conditions)
+                return has_received(node.journey, None if node.within is None else self._now - node.within)
             case HasConsent():
-                return self._consent(node)
-
-    def _consent(self, node: HasConsent) -> Verdict:
-        channel, topic = self._project.channels.get(node.channel), self._project.topics.get(node.topic)
-        if channel is None or topic is None:
-            return NEVER
-        has_address: Verdict = UNKNOWN
-        if channel.kind != "chat":
-            name = "email" if channel.kind == "email" else "phone"
-            has_address = where_sure(None, self._people.column(f"own_{name}", _OWN_COLUMNS[name]).is_not(None))
-        if topic.kind != "marketing":
-            return has_address
-        # The ledger is memory's to fold; but without a grant there is no consent, without a denial no objection.
-        if topic.basis == "legitimate_interest":
-            is_settled = negated(_there_is(consents, consents.c.action.in_(("withdraw", "object"))))
-            return all_of([has_address, any_of([is_settled, UNKNOWN])])
-        granted = _there_is(
-            consents,
-            consents.c.action == "grant",
-            consents.c.channel == node.channel,
-            consents.c.topic == node.topic,
-        )
-        return all_of([has_address, granted, UNKNOWN])
+                return has_consent(self._project, self._people, node.channel, node.topic)
 
     def _compare(self, left: Node, sign: Comparison, right: Node, events: Rows | None) -> Verdict:
         self._nodes += 1
@@ -268,17 +190,10 @@ class _Compiler:
                 return self._in(left, right, events)
             case "==" if is_none(right) or is_none(left):
                 return self._missing(left if is_none(right) else right, events)
-        for node in (left, right):
-            if isinstance(node, Call) and node.function == "coalesce" and not any(map(is_none, node.arguments)):
-                return self._first_there(
-                    node.arguments,
-                    events,
-                    lambda each, node=node: (
-                        self._compare(each, sign, right, events)
-                        if node is left
-                        else self._compare(left, sign, each, events)
-                    ),
-                )
+        if _is_coalesce(left):
+            return self._first_there(left.arguments, events, lambda each: self._compare(each, sign, right, events))
+        if _is_coalesce(right):
+            return self._first_there(right.arguments, events, lambda each: self._compare(left, sign, each, events))
         return comparing.compare(self._json, self._term(left, events), sign, self._term(right, events))
 
     def _in(self, item: Node, holder: Node, events: Rows | None) -> Verdict:
@@ -293,11 +208,11 @@ class _Compiler:
             return all_of([self._missing(each, events) for each in node.arguments])
         return comparing.missing(self._term(node, events))
 
-    def _first_there(self, nodes: tuple[Node, ...], events: Rows | None, ask: Any) -> Verdict:
+    def _first_there(self, nodes: tuple[Node, ...], events: Rows | None, ask: Callable[[Node], Verdict]) -> Verdict:
         """What is asked of the first of several values that is not missing."""
         first, *others = nodes
         if not others:
-            return cast(Verdict, ask(first))
+            return ask(first)
         is_missing = self._missing(first, events)
         rest = self._first_there(tuple(others), events, ask)
         return any_of([all_of([negated(is_missing), ask(first)]), all_of([is_missing, rest])])
@@ -323,12 +238,8 @@ class _Compiler:
 
     # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def _known(self, node: Node, events: Rows | None) -> Known | None:
-        """A value that is the same for everyone, by memory's own evaluation."""
-        try:
-            value = compile_node(node)(self._nobody, None if events is None else _AnyEvent())
-        except _AsksAPerson:
-            return None
-        return Known(value=value)
+        """A value that is the same for everyone."""
+        return self._everyone.value(node, in_event=events is not None)
 
     def _term(self, node: Node, events: Rows | None) -> Term:
         known = self._known(node, events)
@@ -345,7 +256,7 @@ class _Compiler:
                 amount = inner.as_number() if isinstance(inner, Field) else inner
                 return (negative(amount) if isinstance(amount, Amount) else None) or OPAQUE
             case Call(function="lower" | "upper" | "len" | "date" | "days_since" | "days_until" | "weekday" | "hour"):
-                return self._of_value(node, self._term(node.arguments[0], events))
+                return of_value(self._json, node.function, self._term(node.arguments[0], events), self._now)
             case Aggregate():
                 return OPAQUE if events is not None else self._aggregate(node)
             case And() | Or() | Not() | Compare() | InSegment() | HasConsent() | IsEnrolled() | HasReceived():
@@ -366,59 +277,6 @@ class _Compiler:
         own = _OWN_COLUMNS.get(node.name)
         return OPAQUE if own is not None and node.path else self._people.field(path, own)
 
-    def _of_value(self, node: Call, given: Term) -> Term:
-        match node.function:
-            case "lower" | "upper":
-                words = comparing.as_words(given)
-                if words is None:
-                    return OPAQUE
-                change = func.lower if node.function == "lower" else func.upper
-                is_plain = (words.text.is_(None)) | self._json.is_ascii(words.text)
-                return Words(text=change(self._json.by_code_point(words.text)), sure=both(words.sure, is_plain))
-            case "len":
-                return self._length(given)
-        moment = comparing.as_moment_amount(given)
-        if moment is None:
-            return OPAQUE
-        if node.function == "date":
-            return Amount(
-                dimension="moment",
-                low=moment.low - ZONES,
-                high=moment.high + ZONES,
-                sure=moment.sure,
-                reach=moment.reach + ZONES,
-            )
-        if node.function in ("days_since", "days_until"):
-            since = Amount(
-                dimension="number",
-                low=sql_cast(micros(self._now) - moment.high, Double) / DAY - _DAYS_APART,
-                high=sql_cast(micros(self._now) - moment.low, Double) / DAY + _DAYS_APART,
-                sure=moment.sure,
-            )
-            return since if node.function == "days_since" else negative(since) or OPAQUE
-        first, last = (1.0, 7.0) if node.function == "weekday" else (0.0, 23.0)
-        return Amount(
-            dimension="number",
-            low=case((moment.low.is_not(None), literal(first, Double))),
-            high=case((moment.low.is_not(None), literal(last, Double))),
-            sure=moment.sure,
-        )
-
-    def _length(self, given: Term) -> Term:
-        if isinstance(given, Words):
-            return Amount(
-                dimension="number", low=(size := sql_cast(func.length(given.text), Double)), high=size, sure=given.sure
-            )
-        if not isinstance(given, Field):
-            return OPAQUE
-        array = case((given.kind == "array", given.content))
-        size = sql_cast(
-            case((given.kind == "text", func.length(given.text)), (given.kind == "array", self._json.length(array))),
-            Double,
-        )
-        is_counted = (given.kind.is_(None)) | (given.kind != "object")
-        return Amount(dimension="number", low=size, high=size, sure=both(given.sure, is_counted))
-
     # ── the past ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def _aggregate(self, node: Aggregate) -> Term:
         if not is_text_for_sql(node.event):
@@ -426,12 +284,10 @@ class _Compiler:
         since = None
         if node.since is not None:
             begin = self._known(node.since, None)
-            if begin is None:
+            instant = None if begin is None else self._everyone.instant(begin)
+            if instant is None:
                 return OPAQUE
-            try:
-                since = as_instant(begin.value, self._nobody)
-            except _AsksAPerson:  # a date is midnight in each person's own zone
-                return OPAQUE
+            since = instant.value
             if since is None:  # nothing is at or after what is missing
                 return _of_nothing(node)
         # What differs only in what is made of the events shares them.
@@ -469,11 +325,6 @@ class _Compiler:
         return all_of(parts)
 
 
-def _there_is(table: FromClause, *conditions: Sql) -> Verdict:
-    """Whether a person has a row."""
-    return where_sure(None, exists(select(1).where(table.c.profile_id == _PERSON, *conditions)))
-
-
 def _of_nothing(node: Aggregate) -> Known:
     match node.function:
         case "did":
@@ -482,3 +333,8 @@ def _of_nothing(node: Aggregate) -> Known:
             return Known(value=0)
         case _:
             return Known(value=None)
+
+
+def _is_coalesce(node: Node) -> TypeGuard[Call]:
+    # A literal `none` among the values would mean something else once it stood alone beside `==`.
+    return isinstance(node, Call) and node.function == "coalesce" and not any(map(is_none, node.arguments))
