@@ -198,7 +198,5 @@ def key_text(value: Value) -> str | None:
             return "true" if value else "false"
         case float() if value.is_integer():
             return str(int(value))
-        case str():
-            return value or None
         case _:
             return str(value)
