@@ -187,6 +187,7 @@ def holding(path: Path, content: str | bytes) -> Iterator[None]:
         path.write_bytes(before)
 
 
+@pytest.mark.timeout(3600)
 def test_no_mutation_crashes_the_check_or_keeps_it_busy(project: Path, request: pytest.FixtureRequest) -> None:
     files = sorted(path for path in project.rglob("*") if path.suffix in (".yml", ".yaml", ".html", ".txt"))
     count = request.config.getoption("--mutations", None) or QUICK
