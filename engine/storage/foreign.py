@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import CursorResult, create_engine, make_url, text
 from sqlalchemy import exc as sql_errors
 
 from engine.errors import BadInput, StoreUnavailable
@@ -41,18 +41,36 @@ def query(url: str, statement: str) -> Iterator[QueryResult]:
     except ModuleNotFoundError as problem:
         raise BadInput(f"the driver of this database is not installed: {problem.name}") from None
     name = parsed.set(query={}).render_as_string(hide_password=True)
-    try:
-        with engine.connect() as connection:
+    with ExitStack() as open_:
+        open_.callback(engine.dispose)
+        with _asking(name):
+            connection = open_.enter_context(engine.connect())
             result = connection.execution_options(stream_results=True, yield_per=_FETCHED).execute(text(statement))
             if not result.returns_rows:
                 raise BadInput("--query gives no rows: write a SELECT")
-            yield QueryResult(columns=tuple(result.keys()), rows=(dict(row) for row in result.mappings()))
+            columns = tuple(result.keys())
+        yield QueryResult(columns=columns, rows=_rows(result, name))
+
+
+def _rows(result: CursorResult[Any], name: str) -> Iterator[Mapping[str, Any]]:
+    found = result.mappings()
+    while True:
+        with _asking(name):
+            row = found.fetchone()
+        if row is None:
+            return
+        yield dict(row)
+
+
+@contextmanager
+def _asking(name: str) -> Iterator[None]:
+    """What goes wrong over there, in our words; what goes wrong here meanwhile is none of it."""
+    try:
+        yield
     except sql_errors.OperationalError as problem:
         raise StoreUnavailable(f"the database {name} did not answer the query: {_words(problem)}") from None
     except sql_errors.SQLAlchemyError as problem:
         raise BadInput(f"--query cannot be run on {name}: {_words(problem)}") from None
-    finally:
-        engine.dispose()
 
 
 def _words(problem: sql_errors.SQLAlchemyError) -> str:
