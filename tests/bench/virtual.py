@@ -1,11 +1,14 @@
-"""Enrollments a second through the virtual driver, beside an empty loop over the same events."""
+"""Enrollments a second through the virtual driver, beside an empty loop over the same events.
+
+By the processor's time first: it says the same whoever else is at work on the machine.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from engine.rendering.renderer import Renderer
 from engine.simulator.scenario import Consented, Expected, Person, Row, Scenario, Tracked
@@ -23,22 +26,24 @@ START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 def main(people: int = PEOPLE) -> dict[str, float]:
     """Plays a cart a person, every other of which is ordered within the hour; prints and returns the figures."""
     project = open_project(ROOT)
-    began = perf_counter()
+    began = process_time()
     events = sum(1 for _ in _rows(people))
-    empty = perf_counter() - began
+    empty = process_time() - began
     figures: dict[str, float] = {"events": events, "empty_loop_seconds": empty}
     for name, keeps_bodies in (("whole", True), ("bodies_dropped", False)):
         world = World(project, _scenario(people), MemoryStore(), renderer=Renderer(project, keeps_bodies=keeps_bodies))
-        began = perf_counter()
+        began, began_by_the_wall = process_time(), perf_counter()
         play(world, VirtualCarrier(world.engine, world.clock), rows=_rows(people))
-        seconds = perf_counter() - began
+        seconds, by_the_wall = process_time() - began, perf_counter() - began_by_the_wall
         with world.store.transaction() as unit:
             enrollments, messages = len(unit.enrollments.of()), len(unit.deliveries.of(status="sent"))
-        figures[f"{name}_enrollments_per_second"] = enrollments / seconds
+        figures[f"{name}_enrollments_per_cpu_second"] = enrollments / seconds
+        figures[f"{name}_enrollments_per_second"] = enrollments / by_the_wall
         figures[f"{name}_times_the_empty_loop"] = seconds / empty
         print(
             f"abandoned_cart, {name.replace('_', ' ')}: {enrollments:,} enrollments and {messages:,} messages "
-            f"in {seconds:.2f} s: {enrollments / seconds:,.0f} a second, {seconds / empty:,.0f} times the empty loop"
+            f"in {seconds:.2f} s of the processor: {enrollments / seconds:,.0f} a second "
+            f"({enrollments / by_the_wall:,.0f} by the wall), {seconds / empty:,.0f} times the empty loop"
         )
     return figures
 
