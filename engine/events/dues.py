@@ -88,7 +88,7 @@ class DueIndex:
         """A profile that was not here before takes part in schedules of its own zone."""
         for subject, trigger in self._local_schedules:
             if unit.dues.find("schedule", profile.profile_id, str(subject)) is None:
-                self._put_local_schedule(unit, subject, trigger, profile, now)
+                self.put_local_schedule(unit, subject, trigger, profile, now)
 
     def forget(self, unit: Unit, profile_id: str) -> None:
         """An erased person has no moments."""
@@ -175,9 +175,9 @@ class DueIndex:
 
     def put_local_schedules(self, unit: Unit, profile: Profile, now: datetime) -> None:
         for subject, trigger in self._local_schedules:
-            self._put_local_schedule(unit, subject, trigger, profile, now)
+            self.put_local_schedule(unit, subject, trigger, profile, now)
 
-    def _put_local_schedule(
+    def put_local_schedule(
         self, unit: Unit, subject: Subject, trigger: ScheduleTrigger, profile: Profile, now: datetime
     ) -> None:
         zone = zone_of(profile, self._facts.project)

@@ -64,7 +64,7 @@ class Sweeper:
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
                 self._router.refresh_memberships(unit, profile, row.due_at, now)
                 return
-            found = self._trigger(row)
+            found = self._trigger(unit, row)
             if found is None:
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
                 return
@@ -107,7 +107,7 @@ class Sweeper:
             case ScheduleTrigger():
                 if fires_at(trigger, zone_of(profile, self._facts.project), row.due_at):
                     return True
-                self._dues.put_local_schedules(unit, profile, now)
+                self._dues.put_local_schedule(unit, subject, trigger, profile, now)
                 return False
 
     def _put_next(self, unit: Unit, row: Due, trigger: Trigger, profile: Profile, now: datetime) -> None:
@@ -133,7 +133,8 @@ class Sweeper:
 
     def _broadcast(self, row: Due, now: datetime) -> None:
         """A schedule in the project's zone: every member, one by one; the row moves on once all have been asked."""
-        plan, trigger = self._trigger(row) or (None, None)
+        with self._store.transaction() as unit:
+            plan, trigger = self._trigger(unit, row) or (None, None)
         zone = schedule.find_zone(self._facts.project.timezone)
         if plan and zone and isinstance(trigger, ScheduleTrigger) and fires_at(trigger, zone, row.due_at):
             with self._store.transaction() as unit:
@@ -165,13 +166,19 @@ class Sweeper:
         if facts.in_segment(trigger.to) and is_true(trigger.condition, facts):
             self._entries.enter(unit, plan, profile, Occasion(at=at), now)
 
-    def _trigger(self, row: Due) -> tuple[Plan, InactiveTrigger | DateTrigger | ScheduleTrigger] | None:
+    def _trigger(self, unit: Unit, row: Due) -> tuple[Plan, InactiveTrigger | DateTrigger | ScheduleTrigger] | None:
+        """The trigger that a row is of, in the deployed version: this process may have older files, or newer ones."""
         subject = Subject.parse(row.subject)
-        plan = self._planbook.current.get(subject.journey)
-        if plan is None or subject.index >= len(plan.triggers):
+        record = unit.journeys.find(subject.journey)
+        if record is None or record.state == "retired":
+            return None
+        plan = self._planbook.plan(unit, record.digest)
+        if subject.index >= len(plan.triggers):
             return None
         trigger = plan.triggers[subject.index]
-        return (plan, trigger) if isinstance(trigger, InactiveTrigger | DateTrigger | ScheduleTrigger) else None
+        if not isinstance(trigger, InactiveTrigger | DateTrigger | ScheduleTrigger) or trigger.kind != row.kind:
+            return None
+        return plan, trigger
 
     def next_at(self) -> datetime | None:
         """When the next row is due, or None."""

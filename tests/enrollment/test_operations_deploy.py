@@ -413,6 +413,15 @@ def test_what_was_due_and_not_swept_before_a_deploy_is_late_and_not_lost(any_sto
     assert (len(relay.shop.enrollments()), relay.shop.refusals()) == (1, ["active"])
 
 
+def test_a_process_with_older_files_fires_what_the_deployed_version_says_and_nothing_else(any_store: Store) -> None:
+    relay = visited(any_store, back(DateTrigger(date="profile.renewal", at="09:00"), away(30)))
+    relay.shop.set(renewal="2026-03-20")
+    relay.shop.settle()
+    relay.change(back(away(20)))
+    relay.shop.run_until(after(days=100))
+    assert [each.entered_at for each in relay.shop.enrollments()] == [after(days=20)]
+
+
 # ── killed in between ────────────────────────────────────────────────────────────────────────────────────────────────
 def test_a_deploy_killed_anywhere_is_done_by_the_next_one() -> None:
     """Nothing fires because of it, and nothing that lies ahead is lost."""

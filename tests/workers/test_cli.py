@@ -102,8 +102,10 @@ def test_journeys_lists_what_is_authored_and_deployed(tmp_path: Path) -> None:
             "version": None,
             "state": "draft",
             "active": 0,
+            "held": 0,
             "ended": 0,
             "converted": 0,
+            "note": None,
         }
     ]
     assert sojourn("journeys", cwd=tmp_path).stdout.splitlines()[1].split()[0] == "order_updates"
