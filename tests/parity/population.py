@@ -47,50 +47,19 @@ _SPANS = [
 ]
 
 _NUMBERS: list[Value] = [
-    0,
-    1,
-    2,
-    3,
-    5,
-    -1,
-    2.5,
-    0.1,
-    0.2,
-    0.30000000000000004,
-    3.0,
-    -0.0,
-    49.99,
-    9007199254740993,
-    10**40,
-]
+    0, 1, 2, 3, 5, -1, 2.5, 0.1, 0.2, 0.30000000000000004, 3.0, -0.0, 49.99, 9007199254740993, 10**40,
+]  # fmt: skip
 _NUMBERS += [1e300, 5e-324, -7.25, 1e-120, 333.33, 166.67]
 _TEXTS: list[Value] = ["", "pro", "Pro", "PRO", "3", "2.5", "true", "null", "100%", "a_b", "50%_off", "\\", "'", '"']
 _TEXTS += [
-    "Zoë",
-    "ZOË",
-    "ß",
-    "İstanbul",
-    "東京",
-    "\U0001f600 pro",
-    "a\x00b",
-    "\ud800",
-    "e\u0301",
-    "no",
-    "profile",
-    " pro ",
+    "Zoë", "ZOË", "ß", "İstanbul", "東京", "\U0001f600 pro", "a\x00b", "\ud800", "e\u0301", "no", "profile", " pro ",
     "[]",
-]
+]  # fmt: skip
 _MOMENTS: list[Value] = ["2026-03-30", "2026-03-29", "2026-02-30", "0000-01-01", "2026-03-29T01:30:00Z", "2026-3-2"]
 _MOMENTS += ["2026-03-28T23:00:00Z", "2026-03-29T00:00:00+01:00", "2026-03-29 01:00:00.000001+01:00", "2026-10-25"]
 _MOMENTS += [
-    "2026-04-05T01:45+1030",
-    "9999-12-31",
-    "0001-01-01",
-    "2026-03-01",
-    "2025-12-28",
-    "9999-12-28",
-    "20260329T000000",
-]
+    "2026-04-05T01:45+1030", "9999-12-31", "0001-01-01", "2026-03-01", "2025-12-28", "9999-12-28", "20260329T000000",
+]  # fmt: skip
 _OTHERS: list[Value] = [
     True,
     False,
@@ -291,21 +260,11 @@ _READS = [f"profile.{name}" for name in _ATTRIBUTES] + [
     "profile.nope",
 ]
 _READS += [
-    'profile["größe"]',
-    "profile['a\"b']",
-    'profile["a.b"]',
-    'profile["from"]',
-    "profile.obj.x",
-    "profile.obj.x.y",
-]
+    'profile["größe"]', "profile['a\"b']", 'profile["a.b"]', 'profile["from"]', "profile.obj.x", "profile.obj.x.y",
+]  # fmt: skip
 _READS += [
-    "profile.list[0]",
-    "profile.list[-1]",
-    "profile.list[0].sku",
-    "profile.obj[0]",
-    "profile.email.x",
-    'profile["$"]',
-]
+    "profile.list[0]", "profile.list[-1]", "profile.list[0].sku", "profile.obj[0]", "profile.email.x", 'profile["$"]',
+]  # fmt: skip
 _INNER = ["event.x", "event.at", "event.t", 'event["größe"]', "event.list[0]", "event.nope"]
 
 

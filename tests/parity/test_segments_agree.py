@@ -193,11 +193,11 @@ def test_long_conditions_are_left_to_memory_in_part_and_still_agree(database: Da
 
 
 def test_members_come_in_batches_in_order(database: Database) -> None:
-    project = project_of({"all": "exists(profile.n)", "half": 'profile.n >= 1250 or bucket("x") < 0'})
-    population = [Person(profile=records.profile(f"p{n:04}", attributes={"n": n})) for n in range(2_500)]
+    project = project_of({"all": "exists(profile.n)", "half": 'profile.n >= 550 or bucket("x") < 0'})
+    population = [Person(profile=records.profile(f"p{n:04}", attributes={"n": n})) for n in range(1_100)]
     with holding(database, population) as unit:
         everyone = list(members(unit, project, "all", NOON, facts_source=source_of(project)))
         half = list(members(unit, project, "half", NOON, facts_source=source_of(project)))
         assert list(external_ids(unit, half)) == half
     assert everyone == [person.profile.profile_id for person in population]
-    assert half == everyone[1_250:]
+    assert half == everyone[550:]
