@@ -35,15 +35,20 @@ _ANSWER_SECONDS = 20.0
 
 
 def workflow_id(enrollment: Enrollment, project_key: bytes) -> str:
-    """`JOURNEY/PROFILE[/KEY]/N`. A key that may be more than an id is replaced by a short keyed hash (`~` leads it)."""
-    parts = [enrollment.journey, enrollment.profile_id]
+    """`JOURNEY/PROFILE[/KEY]/N`, as entered: a merge renames nobody's workflow.
+
+    A key that may be more than an id is replaced by a short keyed hash (`~` leads it).
+    """
+    entered_as = enrollment.entered_as or f"{enrollment.profile_id}/{enrollment.number}"
+    profile_id, _, number = entered_as.rpartition("/")
+    parts = [enrollment.journey, profile_id]
     if enrollment.key is not None:
         if _ID_LIKE.fullmatch(enrollment.key):
             parts.append(enrollment.key)
         else:
             mac = hmac.new(project_key, f"workflow-key\x00{enrollment.key}".encode(), hashlib.sha256)
             parts.append(f"~{mac.hexdigest()[:16]}")
-    return "/".join((*parts, str(enrollment.number)))
+    return "/".join((*parts, number))
 
 
 async def _in_time(work: Coroutine[Any, Any, None]) -> None:

@@ -200,8 +200,13 @@ class TemporalDriver:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __call__(self, scenario: Scenario) -> Observed:
-        with self.played(scenario) as (world, ended_at):
-            return observe(world, ended_at)
+        try:
+            with self.played(scenario) as (world, ended_at):
+                return observe(world, ended_at)
+        except RPCError as error:
+            # One world's trouble is no other's: the next scenario has a server of its own.
+            self._stop_server()
+            raise RuntimeError(f"Temporal's test server did not answer: {error}") from error
 
     @contextmanager
     def played(self, scenario: Scenario) -> Iterator[tuple[World, datetime]]:

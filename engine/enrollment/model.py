@@ -46,6 +46,8 @@ class Enrollment:
     awaits_since: datetime | None = None
     #: What steps left behind: step id -> {"event_id": …, "response": …, "outcome": …, "side": …}.
     steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: `PROFILE/NUMBER` at entry, where a merge has changed either since: its carrier goes on knowing it by them.
+    entered_as: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,6 +12,7 @@ from engine.consent.addresses import address_hash
 from engine.consent.decide import standing_denial
 from engine.consent.model import ConsentRecord
 from engine.enrollment.ending import end_enrollment
+from engine.enrollment.model import Enrollment
 from engine.errors import NotFound
 from engine.events.model import Occurrence
 from engine.profiles.model import OWN_FIELDS, Profile
@@ -177,9 +178,14 @@ def _hand_over_enrollments(unit: Unit, source: Profile, target: Profile, now: da
                 if enrollment.state == "active":
                     enrollment = end_enrollment(unit, enrollment, "merged", now, tell=True)
                 # Numbers are one sequence under a journey, profile and key, and a live enrollment stays its last.
-                unit.enrollments.save(replace(last, number=number))
+                unit.enrollments.save(_known_as(last, target.profile_id, number))
                 number = last.number
-        unit.enrollments.save(replace(enrollment, profile_id=target.profile_id, number=number))
+        unit.enrollments.save(_known_as(enrollment, target.profile_id, number))
+
+
+def _known_as(enrollment: Enrollment, profile_id: str, number: int) -> Enrollment:
+    entered_as = enrollment.entered_as or f"{enrollment.profile_id}/{enrollment.number}"
+    return replace(enrollment, profile_id=profile_id, number=number, entered_as=entered_as)
 
 
 def differences(before: Profile, after: Profile) -> list[str]:

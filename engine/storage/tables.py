@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, t
 from engine.storage.types import Instant, Json, Name, Nudged, Number, Words
 
 #: The newest revision in `migrations/versions`: what this code reads and writes.
-REVISION = "0002"
+REVISION = "0003"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -108,6 +108,7 @@ enrollments = Table(
     Column("waiting", Text),
     Column("awaits_since", Instant),
     Column("steps", Json, nullable=False),
+    Column("entered_as", Text),
     Index(None, "entered_at", "seq"),
     Index(None, "profile_id", "entered_at", "seq"),
     Index(None, "journey", "entered_at", "seq"),
