@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 
 def _digest(*parts: str) -> str:
     # Length prefixes: ("a", "bc") and ("ab", "c") must not meet.
-    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    joined = "".join([f"{len(part)}:{part}" for part in parts])
     return hashlib.sha256(joined.encode()).hexdigest()
 
 
 def profile_id(project_key: bytes, kind: str, value: str) -> str:
     """Opaque id of the profile first seen under this identifier: `p` and 24 hex digits."""
-    mac = hmac.new(project_key, f"{kind}\x00{value}".encode(), hashlib.sha256)
-    return f"p{mac.hexdigest()[:24]}"
+    mac = hmac.digest(project_key, f"{kind}\x00{value}".encode(), "sha256")
+    return f"p{mac.hex()[:24]}"
 
 
 def enrollment_id(journey: str, profile: str, key: str | None, number: int) -> str:
@@ -27,6 +28,7 @@ def enrollment_id(journey: str, profile: str, key: str | None, number: int) -> s
     return f"e{_digest('enrollment', journey, profile, '' if key is None else f'={key}', str(number))[:24]}"
 
 
+@lru_cache(maxsize=1024)  # asked for several times in one dispatch
 def delivery_id(enrollment: str, step: str, visit: int) -> str:
     """Id, and idempotency key, of the one message of a visit: `d` and 24 hex digits."""
     return f"d{_digest('delivery', enrollment, step, str(visit))[:24]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import unicodedata
 from functools import lru_cache
@@ -43,7 +42,7 @@ def address_hash(project_key: bytes, kind: ChannelKind, address: str) -> str:
         normal = normalise(kind, address)
     except BadInput:
         normal = _folded(address)
-    return hmac.new(project_key, f"{kind}:{normal}".encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+    return hmac.digest(project_key, f"{kind}:{normal}".encode(errors="surrogatepass"), "sha256").hex()
 
 
 def _folded(text: str) -> str:

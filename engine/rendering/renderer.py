@@ -201,7 +201,8 @@ def _compile_text(sandbox: Sandbox, node: ScalarNode) -> Template:
 
 def _compile(sandbox: Sandbox, text: str, path: str, line: int) -> Template:
     code = sandbox.compile(located(text, line), name=path, filename=path)
-    return Template.from_code(sandbox, code, sandbox.make_globals(None))
+    # A dict of its own: the chain of maps that Jinja2 makes is copied at a high price in every rendering.
+    return Template.from_code(sandbox, code, dict(sandbox.make_globals(None)))
 
 
 def _compile_blocks(sandbox: Sandbox, node: Node) -> Any:
@@ -217,9 +218,9 @@ def _compile_blocks(sandbox: Sandbox, node: Node) -> Any:
 
 
 # ── rendering ────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _render(template: Template, values: Mapping[str, Any]) -> str:
+def _render(template: Template, values: dict[str, Any]) -> str:
     # Not `template.render`: it rewrites tracebacks, which costs more than a message.
-    context = template.new_context(dict(values))
+    context = template.new_context(values)
     return template.environment.concat(template.root_render_func(context))
 
 
@@ -230,7 +231,7 @@ def _one_line(path: str, key: str, text: str) -> str:
     return text
 
 
-def _rendered_blocks(block: Any, values: Mapping[str, Any]) -> Any:
+def _rendered_blocks(block: Any, values: dict[str, Any]) -> Any:
     match block:
         case Template():
             return _render(block, values)

@@ -23,6 +23,8 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if kind in (str, int, float, bool):
         return value
+    if kind is dict:
+        return plain_scope(value)
     if kind in (list, tuple):
         return [_plain(item) for item in value]
     match value:

@@ -25,7 +25,8 @@ class DictDues:
         self._dues.drop((kind, profile_id, subject))
 
     def until(self, now: datetime, limit: int = 1000) -> Sequence[Due]:
-        return self._by_time.until(now)[:limit]
+        first = self._by_time.first()
+        return [] if first is None or first.due_at > now else self._by_time.until(now)[:limit]
 
     def next_at(self) -> datetime | None:
         first = self._by_time.first()

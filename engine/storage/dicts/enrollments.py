@@ -19,10 +19,6 @@ def _active(enrollment: Enrollment) -> Place | None:
     return enrollment.profile_id, (enrollment.entered_at, enrollment.enrollment_id)
 
 
-def _inside(enrollment: Enrollment) -> Place | None:
-    return (enrollment.journey, (enrollment.entered_at,)) if enrollment.state == "active" else None
-
-
 def _waking(enrollment: Enrollment) -> Place | None:
     if enrollment.state != "active" or enrollment.wake_at is None:
         return None
@@ -34,19 +30,17 @@ class DictEnrollments:
         self._enrollments: Shelf[str, Enrollment] = Shelf(journal)
         self._all = self._enrollments.index(lambda e: (None, (e.entered_at,)))
         self._by_profile = self._enrollments.index(lambda e: (e.profile_id, (e.entered_at,)))
-        self._inside = self._enrollments.index(_inside)
         self._by_journey = self._enrollments.index(lambda e: (e.journey, (e.entered_at,)))
         self._numbered = self._enrollments.index(lambda e: ((e.journey, e.profile_id, e.key), (e.number,)))
         self._active = self._enrollments.index(_active)
         self._waking = self._enrollments.index(_waking)
-        self._by_state = self._enrollments.index(lambda e: ((e.journey, e.state), ()))
-        self._converted = self._enrollments.index(lambda e: (e.journey, ()) if e.converted_at is not None else None)
         self._refusals: Shelf[str, Refusal] = Shelf(journal)
         self._refused = self._refusals.index(lambda r: (None, (r.refused_at,)))
         self._refused_by_profile = self._refusals.index(lambda r: (r.profile_id, (r.refused_at,)))
         self._refused_by_journey = self._refusals.index(lambda r: (r.journey, (r.refused_at,)))
-        self._trail: Shelf[tuple[str, int], TrailEntry] = Shelf(journal)
-        self._trails = self._trail.index(lambda t: (t.enrollment_id, (t.seq,)))
+        self._journal = journal
+        #: By enrollment; numbered when they are read, which is seldom.
+        self._trails: dict[str, list[TrailEntry]] = {}
 
     def save(self, enrollment: Enrollment) -> None:
         self._enrollments.put(enrollment.enrollment_id, enrollment)
@@ -72,10 +66,10 @@ class DictEnrollments:
         return list(islice(found, limit))
 
     def inside(self, journey: str) -> Sequence[Enrollment]:
-        return self._inside.all(journey)
+        return [enrollment for enrollment in self._by_journey.all(journey) if enrollment.state == "active"]
 
     def places(self, journey: str) -> Sequence[store.Place]:
-        counts = Counter((each.digest, each.step_id, each.waiting) for each in self._inside.all(journey))
+        counts = Counter((each.digest, each.step_id, each.waiting) for each in self.inside(journey))
         places = [
             store.Place(digest=digest, step_id=step_id, waiting=waiting, people=people)
             for (digest, step_id, waiting), people in counts.items()
@@ -93,11 +87,10 @@ class DictEnrollments:
         return None if first is None else first.wake_at
 
     def counts(self, journey: str) -> dict[str, int]:
-        return {
-            "active": self._by_state.count((journey, "active")),
-            "ended": self._by_state.count((journey, "ended")),
-            "converted": self._converted.count(journey),
-        }
+        everybody = self._by_journey.all(journey)
+        active = sum(enrollment.state == "active" for enrollment in everybody)
+        converted = sum(enrollment.converted_at is not None for enrollment in everybody)
+        return {"active": active, "ended": len(everybody) - active, "converted": converted}
 
     def refuse(self, refusal: Refusal) -> None:
         if refusal.refusal_id not in self._refusals:
@@ -110,11 +103,12 @@ class DictEnrollments:
         return self._refused.all() if journey is None else self._refused_by_journey.all(journey)
 
     def add_trail(self, entry: TrailEntry) -> None:
-        seq = self._trails.count(entry.enrollment_id) + 1
-        self._trail.put((entry.enrollment_id, seq), replace(entry, seq=seq))
+        entries = self._trails.setdefault(entry.enrollment_id, [])
+        entries.append(entry)
+        self._journal.note(entries.pop)
 
     def trail(self, enrollment_id: str) -> Sequence[TrailEntry]:
-        return self._trails.all(enrollment_id)
+        return [replace(entry, seq=seq) for seq, entry in enumerate(self._trails.get(enrollment_id, ()), start=1)]
 
     def forget(self, profile_id: str) -> None:
         for enrollment in self._by_profile.all(profile_id):

@@ -15,7 +15,6 @@ class DictQueue:
     def __init__(self, journal: Journal) -> None:
         self._occurrences: Shelf[int, Occurrence] = Shelf(journal)
         self._waiting = self._occurrences.index(lambda _: (None, ()))
-        self._by_profile = self._occurrences.index(lambda o: (o.profile_id, ()))
         self._stimuli: Shelf[int, Stimulus] = Shelf(journal)
         self._timed = self._stimuli.index(lambda s: (None, (s.not_before,)))
 
@@ -37,6 +36,9 @@ class DictQueue:
         self._stimuli.put(seq, replace(stimulus, seq=seq))
 
     def stimuli(self, now: datetime, limit: int = 100) -> Sequence[Stimulus]:
+        first = self._timed.first()
+        if first is None or first.not_before > now:
+            return []  # asked again and again, and mostly in vain
         return sorted(self._timed.until(now), key=lambda stimulus: stimulus.seq)[:limit]
 
     def next_stimulus_at(self) -> datetime | None:
@@ -47,5 +49,6 @@ class DictQueue:
         self._stimuli.drop(seq)
 
     def hand_over(self, source_id: str, target_id: str) -> None:
-        for occurrence in self._by_profile.all(source_id):
-            self._occurrences.put(occurrence.seq, replace(occurrence, profile_id=target_id))
+        for occurrence in self._waiting.all():
+            if occurrence.profile_id == source_id:
+                self._occurrences.put(occurrence.seq, replace(occurrence, profile_id=target_id))

@@ -74,18 +74,22 @@ class Index(Generic[V]):
             yield self._rows[_last(entry)][1]
 
     def insert(self, group: Hashable, entry: tuple[Any, ...]) -> None:
-        entries = self._groups.setdefault(group, [])
+        entries = self._groups.get(group)
+        if entries is None:
+            self._groups[group] = [entry]
+            return
         # Nearly everything arrives in order of time: then the end is the place.
-        if not entries or entries[-1] < entry:
+        if entries[-1] < entry:
             entries.append(entry)
         else:
             entries.insert(bisect_left(entries, entry), entry)
 
     def delete(self, group: Hashable, entry: tuple[Any, ...]) -> None:
         entries = self._groups[group]
-        del entries[bisect_left(entries, entry)]
-        if not entries:
+        if len(entries) == 1:
             del self._groups[group]
+        else:
+            del entries[bisect_left(entries, entry)]
 
 
 class Shelf(Generic[K, V]):
@@ -137,11 +141,12 @@ class Shelf(Generic[K, V]):
         for index in self._indexes:
             before = None if old is None else index.place(old[1])
             after = None if new is None else index.place(new[1])
-            if before != after or old is None or new is None:
-                if old is not None and before is not None:
-                    index.delete(before[0], (*before[1], old[0], key))
-                if new is not None and after is not None:
-                    index.insert(after[0], (*after[1], new[0], key))
+            if before == after:
+                continue
+            if old is not None and before is not None:
+                index.delete(before[0], (*before[1], old[0], key))
+            if new is not None and after is not None:
+                index.insert(after[0], (*after[1], new[0], key))
         if new is None:
             del self._rows[key]
         else:
