@@ -257,15 +257,23 @@ class Dispatcher:
         deliveries = passage.unit.deliveries
         # Read again: a receipt may have come before the provider's own answer.
         known = deliveries.find(claim.delivery.delivery_id) or claim.delivery
-        delivery = replace(known, attempts=known.attempts + 1)
-        if isinstance(answer, SendResult) or delivery.status in TAKEN:
-            status = delivery.status if delivery.status in TAKEN else "sent"
-            number = answer.provider_message_id if isinstance(answer, SendResult) else delivery.provider_message_id
+        attempts = known.attempts + 1
+        if isinstance(answer, SendResult) or known.status in TAKEN:
+            status = known.status if known.status in TAKEN else "sent"
+            number = answer.provider_message_id if isinstance(answer, SendResult) else known.provider_message_id
             deliveries.save(
-                replace(delivery, status=status, sent_at=passage.now, provider_message_id=number, error=None)
+                replace(
+                    known,
+                    attempts=attempts,
+                    status=status,
+                    sent_at=passage.now,
+                    provider_message_id=number,
+                    error=None,
+                )
             )
             deliveries.decide(replace(claim.decision, outcome="sent"))
             return Sent(outcome="sent")
+        delivery = replace(known, attempts=attempts)
         match answer:
             case PermanentChannelError():
                 self._heed(passage, delivery, answer.reason)

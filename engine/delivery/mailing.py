@@ -31,15 +31,16 @@ class Mailing:
     def compose(self, passage: Passage, delivery: Delivery, channel: Channel, topic: Topic) -> tuple[Message, Rendered]:
         """The rendered message, its links stored. Raises RenderError."""
         unit, facts, step, now = passage.unit, passage.facts, passage.step, passage.now
-        unsubscribe = self._link(unit, "unsubscribe", delivery, channel, topic.name, now)
+        hashed = address_hash(self._key, channel.kind, delivery.to)
+        unsubscribe = self._link(unit, "unsubscribe", delivery, hashed, topic.name, now)
         found = {
             "unsubscribe": unsubscribe,
-            "preferences": self._link(unit, "preferences", delivery, channel, topic.name, now),
+            "preferences": self._link(unit, "preferences", delivery, hashed, topic.name, now),
         }
         if topic.name == CONFIRMING:
             # It confirms the topic that was asked for, not the notice's own.
             asked = str(facts.trigger.get("topic"))
-            found["confirm"] = self._link(unit, "confirm", delivery, channel, asked, now, now + _CONFIRM_WITHIN)
+            found["confirm"] = self._link(unit, "confirm", delivery, hashed, asked, now, now + _CONFIRM_WITHIN)
         scope = {
             "profile": facts.profile,
             "trigger": facts.trigger,
@@ -74,7 +75,7 @@ class Mailing:
         unit: Unit,
         kind: links.LinkKind,
         delivery: Delivery,
-        channel: Channel,
+        hashed: str,
         topic: str,
         now: datetime,
         expires_at: datetime | None = None,
@@ -86,9 +87,9 @@ class Mailing:
                 kind=kind,
                 profile_id=delivery.profile_id,
                 delivery_id=delivery.delivery_id,
-                channel=channel.name,
+                channel=delivery.channel,
                 topic=topic,
-                address_hash=address_hash(self._key, channel.kind, delivery.to),
+                address_hash=hashed,
                 url=None,
                 created_at=now,
                 expires_at=expires_at,
