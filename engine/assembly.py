@@ -86,7 +86,6 @@ class Engine:
             facts=self.facts,
             exits=exits,
             entries=self.entries,
-            performer=self.performer,
             dues=self.dues,
         )
         self.sweeper = Sweeper(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from engine import ids, schedule
 from engine.delivery.dispatcher import Claim, Dispatcher
 from engine.delivery.gate import Passage
-from engine.enrollment.caller import Caller, CallRequest
+from engine.enrollment.awaiting import find_awaited
+from engine.enrollment.caller import Caller, CallRequest, inside, plain_json
 from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, StoreFacts, zone_of
@@ -360,7 +361,7 @@ class Performer:
         deadline = None
         if step.within_seconds is not None:
             deadline = effect.reached_at + timedelta(seconds=step.within_seconds)
-        found = self.find_awaited(scene.unit, step, scene.enrollment, scene.profile, since, deadline, scene.now)
+        found = find_awaited(self._facts, scene.unit, step, scene.enrollment, scene.profile, since, deadline, scene.now)
         if found:
             event, goto = found
             self._leave_behind(scene, step, event_id=event.event_id, visit=effect.visit)
@@ -368,55 +369,6 @@ class Performer:
         if effect.is_due:
             return Chosen(goto=step.otherwise)
         return WaitUntil(until=deadline, why="event")
-
-    def find_awaited(
-        self,
-        unit: Unit,
-        step: WaitFor,
-        enrollment: Enrollment,
-        profile: Profile,
-        since: datetime,
-        deadline: datetime | None,
-        now: datetime,
-    ) -> tuple[Event, str | None] | None:
-        """The first stored event, by timestamp, that one of the alternatives awaits, and where it leads."""
-        candidates = sorted(
-            (
-                event
-                for name in {a.event: None for a in step.alternatives}
-                for event in unit.events.of(profile.profile_id, name, since=since)
-            ),
-            key=lambda event: (event.timestamp, event.received_at),
-        )
-        for event in candidates:
-            goto = self.awaited(unit, step, enrollment, profile, event, since, deadline, now)
-            if goto is not None:
-                return event, goto[0]
-        return None
-
-    def awaited(
-        self,
-        unit: Unit,
-        step: WaitFor,
-        enrollment: Enrollment,
-        profile: Profile,
-        event: Event,
-        since: datetime,
-        deadline: datetime | None,
-        now: datetime,
-    ) -> tuple[str | None] | None:
-        """Where an event leads, in a tuple of one, if an alternative awaits it; else None."""
-        if event.event_id == enrollment.trigger_event_id or event.timestamp < since:
-            return None
-        if deadline is not None and event.timestamp > deadline:
-            return None
-        if step.since is None and _is_spent(enrollment, step, event):
-            return None
-        facts = self._facts.of(unit, profile, now, event=event, enrollment=enrollment)
-        for alternative in step.alternatives:
-            if alternative.event == event.name and is_true(alternative.condition, facts):
-                return (alternative.then,)
-        return None
 
     def _split(self, scene: _Scene, step: Split) -> Result:
         forced = self._forced.split.get(step.step_id, {}).get(scene.profile.profile_id)
@@ -542,41 +494,5 @@ class Performer:
         return Done()
 
 
-def _is_spent(enrollment: Enrollment, step: WaitFor, event: Event) -> bool:
-    """Whether an earlier wait of the enrollment has ended by this event: what let on to a step came before it."""
-    mine = (step.step_id, enrollment.visit)
-    return any(
-        left.get("event_id") == event.event_id and (step_id, left.get("visit")) != mine
-        for step_id, left in enrollment.steps.items()
-    )
-
-
 def _passage(scene: _Scene, step: Send) -> Passage:
     return Passage(scene.unit, scene.plan, step, scene.enrollment, scene.profile, scene.effect, scene.facts, scene.now)
-
-
-def inside(answer: Any, path: str) -> Any:
-    """The value at a dotted path inside an answer, or None."""
-    for part in path.split("."):
-        if isinstance(answer, Mapping):
-            answer = answer.get(part)
-        elif isinstance(answer, list) and part.isdigit() and int(part) < len(answer):
-            answer = answer[int(part)]
-        else:
-            return None
-    return answer
-
-
-def plain_json(value: Any) -> Any:
-    """Computed values as JSON: instants and dates in ISO 8601, spans in seconds."""
-    match value:
-        case datetime() | date():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case Mapping():
-            return {name: plain_json(inner) for name, inner in value.items()}
-        case list() | tuple():
-            return [plain_json(inner) for inner in value]
-        case _:
-            return value

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from engine.enrollment.awaiting import awaited
 from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource
 from engine.enrollment.model import Enrollment, Nudge, Stimulus
-from engine.enrollment.performer import Performer
 from engine.enrollment.planbook import Planbook
 from engine.events.dues import DueIndex
 from engine.events.model import Membership, Occurrence
@@ -43,7 +43,6 @@ class Router:
         facts: FactsSource,
         exits: Exits,
         entries: Entries,
-        performer: Performer,
         dues: DueIndex,
     ) -> None:
         self._store = store
@@ -51,7 +50,6 @@ class Router:
         self._facts = facts
         self._exits = exits
         self._entries = entries
-        self._performer = performer
         self._dues = dues
 
     def route_all(self, now: datetime) -> int:
@@ -148,7 +146,7 @@ class Router:
         if not isinstance(step, WaitFor) or enrollment.reached_at is None:
             return
         since = enrollment.awaits_since or enrollment.reached_at
-        goto = self._performer.awaited(unit, step, enrollment, profile, event, since, enrollment.wake_at, now)
+        goto = awaited(self._facts, unit, step, enrollment, profile, event, since, enrollment.wake_at, now)
         if goto is None:
             return
         left = {**enrollment.steps, step.step_id: {"event_id": event.event_id, "visit": enrollment.visit}}
