@@ -214,7 +214,7 @@ class Dispatcher:
         passage.unit.deliveries.save(delivery)
         versions = {"template": rendered.source, "template_digest": rendered.digest, "via": delivery.via}
         # Until the provider has answered nobody knows: the record says so, also after a crash.
-        decision = _decision(passage, replace(verdict, inputs={**verdict.inputs, **versions}), "in_doubt")
+        decision = _decision(passage, verdict, "in_doubt", versions)
         passage.unit.deliveries.decide(decision)
         return Claim(delivery, message, decision, is_doubtful)
 
@@ -353,7 +353,9 @@ class Dispatcher:
         return until
 
 
-def _decision(passage: Passage, verdict: Verdict, outcome: Outcome) -> Decision:
+def _decision(
+    passage: Passage, verdict: Verdict, outcome: Outcome, versions: Mapping[str, str] | None = None
+) -> Decision:
     # A message that goes has one decision, however often it is tried; each time it is held back has its own.
     occasion = "go" if outcome in ("in_doubt", "failed") else f"{outcome}@{passage.now.isoformat()}"
     return Decision(
@@ -369,5 +371,5 @@ def _decision(passage: Passage, verdict: Verdict, outcome: Outcome) -> Decision:
         outcome=outcome,
         decided_at=passage.now,
         until=verdict.until,
-        inputs=verdict.inputs,
+        inputs={**verdict.inputs, **versions} if versions else verdict.inputs,
     )

@@ -175,14 +175,13 @@ class Exits:
 
     @staticmethod
     def _events_since(unit: Unit, plan: Plan, enrollment: Enrollment) -> Sequence[Event]:
-        names = list(dict.fromkeys(exit_.event for exit_ in plan.exits if isinstance(exit_, EventExit)))
-        if plan.goal and plan.goal.is_exit and plan.goal.event not in names:
-            names.append(plan.goal.event)
-        return [
-            event
-            for name in names
-            for event in unit.events.of(enrollment.profile_id, name, since=enrollment.trigger_at)
-        ]
+        names = dict.fromkeys([exit_.event for exit_ in plan.exits if isinstance(exit_, EventExit)])
+        if plan.goal and plan.goal.is_exit:
+            names[plan.goal.event] = None
+        found: list[Event] = []
+        for name in names:
+            found += unit.events.of(enrollment.profile_id, name, since=enrollment.trigger_at)
+        return found
 
     def _counts(
         self, unit: Unit, enrollment: Enrollment, profile: Profile, event: Event, condition: str | None, now: datetime

@@ -48,8 +48,11 @@ class Index(Generic[V]):
 
     def since(self, start: Any, group: Hashable = None) -> list[V]:
         """Those whose key begins with `start` or more."""
-        entries = self._groups.get(group, [])
-        return [self._rows[entry[-1]][1] for entry in entries[bisect_left(entries, start, key=_first) :]]
+        entries = self._groups.get(group)
+        if entries is None:
+            return []
+        # A shorter tuple comes before every longer one that begins with it.
+        return [self._rows[entry[-1]][1] for entry in entries[bisect_left(entries, (start,)) :]]
 
     def until(self, end: Any, group: Hashable = None) -> list[V]:
         """Those whose key begins with `end` or less."""
@@ -123,19 +126,18 @@ class Shelf(Generic[K, V]):
         old = self._rows.get(key)
         if old is None:
             self._inserted += 1
-            self._move(key, None, (self._inserted, value))
+            new = (self._inserted, value)
         else:
-            self._move(key, old, (old[0], value))
+            new = (old[0], value)
+        self._journal.note(self._restore, key, new, old)
+        self._restore(key, old, new)
 
     def drop(self, key: K) -> None:
         """Removes it, where it is there."""
         old = self._rows.get(key)
         if old is not None:
-            self._move(key, old, None)
-
-    def _move(self, key: K, old: tuple[int, V] | None, new: tuple[int, V] | None) -> None:
-        self._journal.note(self._restore, key, new, old)
-        self._restore(key, old, new)
+            self._journal.note(self._restore, key, None, old)
+            self._restore(key, old, None)
 
     def _restore(self, key: K, old: tuple[int, V] | None, new: tuple[int, V] | None) -> None:
         for index in self._indexes:
