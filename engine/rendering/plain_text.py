@@ -76,7 +76,11 @@ class _Writer(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            self._write(_WHITE.sub(" ", _PADDING.sub("", data)))
+            self._write(_WHITE.sub(" ", data if data.isascii() else _PADDING.sub("", data)))
+
+    def updatepos(self, i: int, j: int) -> int:  # noqa: ARG002
+        """Nobody asks for lines and columns, so nobody counts them."""
+        return j
 
     def _break(self, tag: str) -> None:
         # A paragraph in a list item stays beside its dash.
