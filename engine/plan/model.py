@@ -19,12 +19,30 @@ SCHEMA_VERSION = 1
 Authored = Any
 
 Outcome = Literal[
-    "sent", "held_out", "ended", "expired", "unreachable", "suppressed", "no_consent", "quiet", "capped",
-    "render_error", "failed", "in_doubt",
+    "sent",
+    "held_out",
+    "ended",
+    "expired",
+    "unreachable",
+    "suppressed",
+    "no_consent",
+    "quiet",
+    "capped",
+    "render_error",
+    "failed",
+    "in_doubt",
 ]
 #: What may be named under `otherwise`.
 UNSENT: tuple[Outcome, ...] = (
-    "expired", "unreachable", "suppressed", "no_consent", "quiet", "capped", "render_error", "failed", "in_doubt",
+    "expired",
+    "unreachable",
+    "suppressed",
+    "no_consent",
+    "quiet",
+    "capped",
+    "render_error",
+    "failed",
+    "in_doubt",
 )
 
 
@@ -90,9 +108,7 @@ class JourneyTrigger:
     kind: Literal["journey"] = "journey"
 
 
-Trigger = (
-    EventTrigger | SegmentTrigger | InactiveTrigger | DateTrigger | ScheduleTrigger | ApiTrigger | JourneyTrigger
-)
+Trigger = EventTrigger | SegmentTrigger | InactiveTrigger | DateTrigger | ScheduleTrigger | ApiTrigger | JourneyTrigger
 
 
 # ── entry, exits, goal ───────────────────────────────────────────────────────────────────────────────────────────────

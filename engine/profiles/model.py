@@ -45,8 +45,13 @@ class Profile:
 
     def readable(self) -> dict[str, Value]:
         """What `profile.NAME` sees in expressions and templates: the attributes under the profile's own fields."""
-        own = {"id": self.external_id, "email": self.email, "phone": self.phone,
-               "timezone": self.timezone, "locale": self.locale}
+        own = {
+            "id": self.external_id,
+            "email": self.email,
+            "phone": self.phone,
+            "timezone": self.timezone,
+            "locale": self.locale,
+        }
         return {**self.attributes, **{name: value for name, value in own.items() if value is not None}}
 
 
