@@ -77,11 +77,12 @@ def _play(
             on_progress(moment)
         carrier.approach(moment)
         world.clock.now = moment
+        if upcoming is None or upcoming.at != moment:
+            _settle(world, carrier, moment)
         while upcoming and upcoming.at == moment:
             world.apply(upcoming)
             _settle(world, carrier, moment)
             upcoming = next(coming, None)
-        _settle(world, carrier, moment)
         if world.engine.sweeper.sweep(moment):
             _settle(world, carrier, moment)
         while carrier.wake(moment):
