@@ -110,9 +110,7 @@ def vanished(new: Plan, places: Sequence[Place], digest: str) -> Mapping[str, in
     lost: dict[str, int] = {}
     for place in places:
         step_id = place.step_id
-        if place.digest == digest or step_id is None or step_id in new.steps:
-            continue
-        if new.moved.get(step_id) not in new.steps:
+        if place.digest != digest and step_id is not None and new.renamed(step_id) not in new.steps:
             lost[step_id] = lost.get(step_id, 0) + place.people
     return lost
 

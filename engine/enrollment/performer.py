@@ -196,8 +196,7 @@ class Performer:
     def _move(self, unit: Unit, enrollment: Enrollment, digest: str, now: datetime) -> Enrollment:
         """The enrollment on another version; what steps left behind is found under their new ids, too."""
         plan = self._planbook.plan(unit, digest)
-        renamed = {old: new for old, new in plan.moved.items() if old not in plan.steps}
-        left = {**{renamed.get(old, old): values for old, values in enrollment.steps.items()}, **enrollment.steps}
+        left = {**{plan.renamed(old): values for old, values in enrollment.steps.items()}, **enrollment.steps}
         self._note(unit, enrollment, now, "moved", version=digest)
         moved = replace(enrollment, digest=digest, steps=left)
         unit.enrollments.save(moved)

@@ -27,7 +27,6 @@ _CLASSES: dict[str, _Test] = {
     "S": lambda char: not char.isspace(),
 }
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
-_SPECIAL = frozenset("\\.[](){}*+?|^$")
 
 
 class PatternError(ValueError):

@@ -125,10 +125,10 @@ def _sent(plan: Plan, state: State, result: Sent, now: datetime) -> tuple[State,
 
 def _leave(plan: Plan, state: State, now: datetime) -> tuple[State, tuple[Effect, ...]]:
     step = plan.steps[str(state.step_id)]
-    passes = state.passes
     if isinstance(step, Repeat):
-        passes = {name: value for name, value in passes.items() if name != step.step_id}
-    return _enter(plan, replace(state, passes=passes), step.next, now)
+        passes = {name: value for name, value in state.passes.items() if name != step.step_id}
+        state = replace(state, passes=passes)
+    return _enter(plan, state, step.next, now)
 
 
 def _go(plan: Plan, state: State, goto: str | None, now: datetime) -> tuple[State, tuple[Effect, ...]]:
@@ -191,12 +191,11 @@ def _move(plan: Plan, state: State, move: Moved) -> tuple[State, tuple[Effect, .
     """
     if state.mode not in ("waiting", "held"):
         return state, ()
-    renamed = {old: new for old, new in plan.moved.items() if old not in plan.steps}
-    step_id = renamed.get(str(state.step_id), str(state.step_id))
+    step_id = plan.renamed(str(state.step_id))
     if step_id not in plan.steps:
         return state, ()
-    began = {**{renamed.get(old, old): at for old, at in state.began.items()}, **state.began}
-    passes = {renamed.get(old, old): each for old, each in state.passes.items()}
+    began = {**{plan.renamed(old): at for old, at in state.began.items()}, **state.began}
+    passes = {plan.renamed(old): each for old, each in state.passes.items()}
     moved = replace(
         state,
         began=began,

@@ -372,3 +372,7 @@ class Plan:
     first: str | None
     steps: Mapping[str, Step]
     schema_version: int = SCHEMA_VERSION
+
+    def renamed(self, step_id: str) -> str:
+        """Where somebody at a step of another version stands in this one: at the same, or where it has moved to."""
+        return step_id if step_id in self.steps else self.moved.get(step_id, step_id)

@@ -19,7 +19,6 @@ from sqlalchemy import Connection, create_engine, text
 from engine.errors import BadInput, Conflict, StoreUnavailable
 from engine.storage import migrations
 from engine.storage.database import Database
-from engine.storage.opening import open_store
 from engine.storage.tables import REVISION, metadata
 from tests.storage.records import event, profile
 
@@ -118,12 +117,13 @@ def test_a_database_without_tables_says_what_to_run(blank_url: str) -> None:
     with pytest.raises(Conflict, match="no tables yet: run `sojourn migrate`"), database.transaction():
         pass
     with pytest.raises(Conflict, match="sojourn migrate"):
-        open_store(blank_url)
+        database.check_revision()
     database.migrate()
     with database.transaction() as unit:
         unit.profiles.save(profile())
     database.close()
-    reopened = open_store(blank_url)
+    reopened = Database(blank_url)
+    reopened.check_revision()
     with reopened.transaction() as unit:
         assert unit.profiles.find("p1") == profile()
     reopened.close()
