@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
+TOOLS  := $(VENV)/.tools
 
-.PHONY: demo test setup check format lint types contracts bench lock clean
+.PHONY: demo test setup tools check format lint types contracts bench lock clean
 
 demo: setup          ## the main job: the demo shop's journeys through days of virtual time
 	@$(BIN)/sojourn demo
 
-test: setup          ## all tests
+test: tools          ## all tests
 	$(BIN)/pytest
 
 setup: $(STAMP)      ## .venv/bin/sojourn exists after it
@@ -21,26 +22,35 @@ $(STAMP): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
-check: setup lint types contracts test   ## what CI runs
+tools: $(TOOLS)      ## what only tests and development need, on top of it
 
-format: setup        ## rewrites the files as the formatter likes them
+$(TOOLS): $(STAMP) requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $(TOOLS)
+
+check: tools lint types contracts test   ## what CI runs
+
+format: tools        ## rewrites the files as the formatter likes them
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-lint: setup
+lint: tools
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .
 
-types: setup
+types: tools
 	$(BIN)/mypy
 
-contracts: setup
+contracts: tools
 	$(BIN)/lint-imports
 
-bench: setup         ## ratios within one run, never absolute promises
+bench: tools         ## ratios within one run, never absolute promises
 	$(BIN)/python -m tests.bench
 
+PIN := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
+  --universal --python-version 3.11 pyproject.toml build.in
+
 lock:                ## re-pins the dependencies (needs uv)
-	uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
-	  --universal --python-version 3.11 --all-extras pyproject.toml build.in -o requirements.lock
+	$(PIN) --all-extras -o requirements-dev.lock
+	$(PIN) --extra local --extra postgres -c requirements-dev.lock -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .sojourn .pytest_cache .mypy_cache .ruff_cache .hypothesis
