@@ -84,8 +84,10 @@ def open_client(*, read_seconds: float = READ_SECONDS) -> httpx.Client:
 class HttpAdapter(ChannelAdapter[H]):
     """An adapter over a provider's HTTP API."""
 
-    #: Address of the API, without a slash at its end.
-    base_url: ClassVar[str]
+    #: Address of the API, without a slash at its end; an adapter with regions sets its own in `__init__`.
+    base_url: str
+    #: Signs each request as it leaves, for a provider that wants more than a header.
+    auth: httpx.Auth | None = None
     #: The provider's code -> what it means. Codes that are not here are judged by the HTTP status.
     ERRORS: ClassVar[Mapping[str, Meaning]] = {}
 
@@ -141,7 +143,7 @@ class HttpAdapter(ChannelAdapter[H]):
     def exchange(self, request: httpx.Request) -> httpx.Response:
         """The provider's answer, whatever its status; raises where there is none."""
         try:
-            return self._client.send(request)
+            return self._client.send(request, auth=self.auth)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             failure = channel_error(
                 "transient", f"{self.name} cannot be reached ({type(error).__name__}): nothing was sent"
