@@ -1,25 +1,23 @@
-"""Recorded events as somebody exported them: CSV, JSONL or Parquet, gzipped or not, with columns of any name.
+"""Recorded events as somebody exported them: files of rows, with columns of any name.
 
-Rows are read one after another and never all at once; what is wrong with them is said with the row's number.
+What is wrong with a row is said with its number.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import importlib
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
-from engine.errors import BadInput, NotFound
+from engine.errors import BadInput
+from engine.events.importing.cells import check_encoding
+from engine.events.importing.files import open_rows
+from engine.events.importing.rows import RowRefused
 
 #: What our own columns may be called without being mapped.
 _NAMES: Mapping[str, tuple[str, ...]] = {
@@ -31,12 +29,10 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 }
 COLUMNS = tuple(_NAMES)
 _NEEDED = ("user_id", "event", "timestamp")
-_DELIMITERS = ",;\t|"
 #: Numbers as text; one that begins with a zero is an id, and stays text.
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?")
 #: From here on a number of an epoch counts milliseconds.
 _MILLISECONDS = 100_000_000_000
-_PARQUET_BATCH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +57,8 @@ class Recording:
     columns: Mapping[str, str] = field(default_factory=dict)
     #: The name of every event, where the file holds only one kind and says no name.
     event: str | None = None
+    #: None: UTF-8, or what the file's first bytes say.
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         for name in self.columns:
@@ -68,7 +66,7 @@ class Recording:
                 raise BadInput(f"--map {name}=…: there is no such column; map one of {', '.join(COLUMNS)}")
 
     def __iter__(self) -> Iterator[RecordedEvent]:
-        for number, row in enumerate(read_rows(self.path), 1):
+        for number, row in enumerate(read_rows(self.path, self.encoding), 1):
             try:
                 yield self._event(row, number)
             except BadInput as problem:
@@ -111,39 +109,21 @@ class Recording:
         raise BadInput(f"no column is `{needed}`; there are {_listed(row)}: say --map {needed}=COLUMN{also}")
 
 
-def read_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Rows of a .csv, .jsonl or .parquet file as mappings; of CSV, empty cells are None and numbers are numbers."""
-    if not path.is_file():
-        raise NotFound(f"there is no file {path}")
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
-    match kind:
-        case ".csv" | ".tsv" | ".txt":
-            with _opened(path) as file:
-                yield from _csv_rows(file)
-        case ".jsonl" | ".ndjson":
-            with _opened(path) as file:
-                yield from _json_rows(file)
-        case ".parquet":
-            yield from _parquet_rows(path)
-        case _:
-            raise BadInput(f"{path.name}: only .csv, .jsonl and .parquet can be read (the first two also as .gz)")
+def read_rows(path: Path, encoding: str | None = None) -> Iterator[Mapping[str, Any]]:
+    """Rows of a .csv, .jsonl or .parquet file as mappings; of CSV, empty cells are None and numbers are numbers.
 
-
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as raw:
-        # A byte order mark in front is what spreadsheets leave.
-        yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-
-
-def _csv_rows(file: TextIO) -> Iterator[Mapping[str, Any]]:
-    head = file.readline()
-    delimiter = max(_DELIMITERS, key=head.count)
-    headings = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
-    for row in csv.reader(file, delimiter=delimiter):
-        if row:
-            yield {name: _cell(value) for name, value in zip(headings, row, strict=False)}
+    Raises BadInput, with its number, for a row that cannot be taken apart: half a history is no answer.
+    """
+    with open_rows(path, encoding=encoding) as file:
+        for row in file.rows:
+            try:
+                if row.problem:
+                    raise row.problem
+                for name, value in row.cells.items():
+                    check_encoding(name, value)
+            except RowRefused as refused:
+                raise BadInput(f"{path.name}, row {row.number}: {refused.sentence}") from refused
+            yield {name: _cell(value) for name, value in row.cells.items()} if file.is_text else row.cells
 
 
 def _cell(written: str) -> Any:
@@ -151,29 +131,6 @@ def _cell(written: str) -> Any:
     if _NUMBER.fullmatch(text):
         return float(text) if "." in text else int(text)
     return {"": None, "true": True, "false": False}.get(text, text)
-
-
-def _json_rows(file: TextIO) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as problem:
-            raise BadInput(f"line {number} is no JSON: {problem}") from problem
-        if not isinstance(row, dict):
-            raise BadInput(f"line {number} is no JSON object")
-        yield row
-
-
-def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    try:
-        parquet = importlib.import_module("pyarrow.parquet")
-    except ImportError as problem:
-        raise BadInput("reading Parquet takes the extra `parquet`: pip install 'sojourn[parquet]'") from problem
-    with parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_PARQUET_BATCH):
-            yield from batch.to_pylist()
 
 
 def instant(value: Any, zone: ZoneInfo) -> datetime:

@@ -83,6 +83,6 @@ def read_people(rows: Iterator[Mapping[str, Any]]) -> dict[str, Person]:
     return people
 
 
-def profiles_of(path: Path) -> dict[str, Person]:
+def profiles_of(path: Path, encoding: str | None = None) -> dict[str, Person]:
     """Profiles of a .csv, .jsonl or .parquet file."""
-    return read_people(read_rows(path))
+    return read_people(read_rows(path, encoding))

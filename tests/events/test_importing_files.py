@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import importlib.util
 import json
 import os
 import signal
@@ -12,17 +11,21 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from engine.errors import BadInput, NotFound, StoreUnavailable
+from engine.events.importing.files import open_rows
 from engine.events.importing.rows import Row
 from engine.storage import foreign
 from workers.bootstrap import Installation, open_project
 from workers.cli.main import run
-from workers.importing.files import open_rows
 from workers.settings import Settings
 
 SOJOURN = Path(sys.executable).with_name("sojourn")
@@ -131,19 +134,40 @@ def test_a_file_that_is_none_is_unusable(name: str, content: bytes | None, words
         list(file.rows)
 
 
-def test_parquet_is_read_where_its_library_is_and_otherwise_the_extra_is_named(tmp_path: Path) -> None:
+def test_parquet_is_read_with_its_own_types_in_batches(tmp_path: Path) -> None:
     path = tmp_path / "people.parquet"
-    if importlib.util.find_spec("pyarrow") is None:
-        path.write_bytes(b"PAR1")
-        with pytest.raises(BadInput, match=r"sojourn\[parquet\]"), open_rows(path):
-            pass
-        return
-    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    parquet.write_table(arrow.Table.from_pylist([{"id": "ana", "visits": 3}]), path)
+    instant = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    rows = [
+        {"id": f"c{n}", "visits": n, "since": instant, "tags": ["a", "b"], "spent": Decimal("9.50"), "name": None}
+        for n in range(2_500)
+    ]
+    parquet.write_table(pa.Table.from_pylist(rows), path, row_group_size=700)
     with open_rows(path) as file:
-        assert (list(file.headings or ()), [dict(row.cells) for row in file.rows]) == (
-            ["id", "visits"], [{"id": "ana", "visits": 3}],
-        )  # fmt: skip
+        assert list(file.headings or ()) == ["id", "visits", "since", "tags", "spent", "name"]
+        assert not file.is_text
+        assert [(row.number, dict(row.cells)) for row in file.rows] == list(enumerate(rows, 1))
+
+
+def test_profiles_are_imported_from_parquet(folder: Path, capsys: Any) -> None:
+    people = [{"id": "ana", "email": "ana@example.com", "visits": 3}, {"id": "bo", "email": None, "visits": 4}]
+    parquet.write_table(pa.Table.from_pylist(people), folder / "people.parquet", compression="gzip")
+    assert run(["import", "profiles", "people.parquet"]) == 0
+    assert "Took 2 of 2 rows" in capsys.readouterr().out
+    assert sorted(people_in(folder)) == [("ana", "ana@example.com", {"visits": 3}), ("bo", None, {"visits": 4})]
+
+
+def test_a_file_that_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "people.parquet").write_bytes(b"PAR1 and nothing more")
+    with pytest.raises(BadInput, match="the file is no Parquet"), open_rows(tmp_path / "people.parquet"):
+        pass
+
+
+def test_parquet_without_its_library_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "people.parquet").write_bytes(b"PAR1")
+    # What importing finds where the extra is not installed.
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(BadInput, match=r"sojourn\[parquet\]"), open_rows(tmp_path / "people.parquet"):
+        pass
 
 
 # ── another database ─────────────────────────────────────────────────────────────────────────────────────────────────

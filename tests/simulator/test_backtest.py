@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -120,17 +119,18 @@ def test_a_date_is_its_local_midnight(written: object) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "how", "said"),
     [
-        (HISTORY, "events.xlsx", {}, "only .csv, .jsonl and .parquet can be read"),
+        (HISTORY, "events.xlsx", {}, "only .csv, .tsv, .jsonl and .parquet can be read"),
         ("a,b\n1,2\n", "e.csv", {}, "no column is `user_id`; there are `a`, `b`: say --map user_id=COLUMN"),
         ("user_id,timestamp\n1,2\n", "e.csv", {}, 'or say --event "Order Completed"'),
         (HISTORY, "e.csv", {"columns": {"user_id": "who"}}, "there is no column `who`"),
         (HISTORY.replace("2026-03-02T10:40:00Z", "soon"), "e.csv", {}, "row 4: 'soon' is no timestamp"),
         (HISTORY.replace("\nbo,Cart", "\n,Cart"), "e.csv", {}, "row 2: `user_id` is empty"),
         ('{"user_id": 1}\nnothing\n', "e.jsonl", {"event": "X"}, "no column is `timestamp`"),
-        ("nothing\n", "e.jsonl", {}, "line 1 is no JSON"),
-        ("[1]\n", "e.jsonl", {}, "line 1 is no JSON object"),
+        ("nothing\n", "e.jsonl", {}, "row 1: the row is no JSON"),
+        ("[1]\n", "e.jsonl", {}, "row 1: the row is no JSON object"),
         ('{"user_id": 1, "event": "X", "timestamp": 1, "properties": "{"}', "e.jsonl", {}, "no JSON object"),
         ("user_id,event,timestamp\n", "e.csv", {}, "e.csv holds no event"),
+        ("user_id,event,timestamp\nana,X\n", "e.csv", {}, "e.csv, row 1: the row has 2 cells"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_its_row(
@@ -149,15 +149,12 @@ def test_a_mapping_of_no_column_of_ours_and_a_missing_file_are_refused(tmp_path:
         list(read_rows(tmp_path / "e.csv"))
 
 
-def test_parquet_without_its_extra_is_refused_by_the_extras_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(name: str) -> object:
-        raise ImportError(name)
-
-    monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(BadInput, match=r"pip install 'sojourn\[parquet\]'"):
-        survey(_recording(tmp_path, "", "e.parquet"))
+def test_a_recording_in_another_encoding_is_refused_until_the_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_bytes("user_id,event,timestamp\nañá,X,2026-03-02T10:00:00Z\n".encode("cp1252"))
+    with pytest.raises(BadInput, match="row 1: `user_id` holds bytes that are no text in this encoding"):
+        survey(Recording(path=path, zone=MADRID))
+    assert [event.person for event in Recording(path=path, zone=MADRID, encoding="cp1252")] == ["añá"]
 
 
 # ── playing ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -46,6 +46,9 @@ def backtest(
         str | None,
         typer.Option("--against", help="`deployed`, a version, or another project's folder: show the difference."),
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="Of text files; default: UTF-8, or what the first bytes say.")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=0, help="Show so many messages; default: 20, in JSON all.")
     ] = None,
@@ -61,8 +64,8 @@ def backtest(
     opened = open_project(project)
     _known(opened, journey)
     zone = ZoneInfo(opened.timezone)
-    recording = Recording(path=events, zone=zone, columns=_mapped(columns or []), event=event)
-    people = profiles_of(profiles) if profiles else {}
+    recording = Recording(path=events, zone=zone, columns=_mapped(columns or []), event=event, encoding=encoding)
+    people = profiles_of(profiles, encoding) if profiles else {}
     other = _other(opened, journey, against, project) if against else None
     draft = Draft(project=opened, journey=journey, consents_all=consents_all, people=people)
     with progress("reading", None) as step:

@@ -203,9 +203,9 @@ def _run(
 @contextmanager
 def _opened(source: _Source) -> Iterator[tuple[Sequence[str] | None, Iterator[Row], str, int | None, Any]]:
     """Headings, rows, what to call them, the size of it all where it is known, and how much of it was read."""
+    from engine.events.importing.files import open_rows
     from engine.events.importing.rows import Row
     from engine.storage import foreign
-    from workers.importing.files import open_rows
 
     if source.file is not None and (source.url or source.query):
         raise BadInput("give a FILE, or --from with --query: not both")

@@ -32,6 +32,9 @@ def simulate(
     until: Annotated[
         str | None, typer.Option("--until", help="30d, or a timestamp; default: until nothing is pending any more.")
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option("--encoding", help="Of recorded events; default: UTF-8, or what the first bytes say.")
+    ] = None,
     form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")] = "text",
 ) -> None:
     """Plays one person's events through a journey: every decision, and why, in the person's own time."""
@@ -68,7 +71,7 @@ def simulate(
         typer.echo(format_diagnostics(found, "text", {}), err=True)
         raise typer.Exit(2)
     if is_recorded:
-        scenario = simulation.with_recorded(scenario, Recording(path=events, zone=zone), start)
+        scenario = simulation.with_recorded(scenario, Recording(path=events, zone=zone, encoding=encoding), start)
         if not scenario.rows:
             raise BadInput(f"{events.name} holds no event of {scenario.people[0].person!r}")
     path = simulation.simulate(opened, journey, scenario)

@@ -38,7 +38,7 @@ def text(name: str, value: Any, *, longest: int = LONGEST_ID) -> str:
         value = str(value)
     if not isinstance(value, str):
         _refuse("type", name, "must be text")
-    _check_encoding(name, value)
+    check_encoding(name, value)
     found: str = value.strip()
     if len(found) > longest:
         _refuse("too_long", name, f"is longer than {longest} characters")
@@ -99,7 +99,7 @@ def native(name: str, value: Any, zone: ZoneInfo | None) -> Value:
     """A value of whatever type it has, as JSON."""
     match value:
         case str():
-            _check_encoding(name, value)
+            check_encoding(name, value)
             return value
         case Decimal():
             return _number(name, value)
@@ -123,7 +123,7 @@ def mapping(name: str, value: Any) -> Mapping[str, Any]:
 
 def _json(name: str, value: Any, kind: type, words: str) -> Any:
     if isinstance(value, str):
-        _check_encoding(name, value)
+        check_encoding(name, value)
         value = parse_json(name, value)
     if not isinstance(value, kind):
         _refuse("json", name, f"must be {words}")
@@ -215,8 +215,9 @@ def _no_moment(name: str) -> RowRefused:
     return RowRefused("timestamp", f"`{name}` is no timestamp: write ISO 8601 such as 2026-03-02T10:00:00Z", name)
 
 
-def _check_encoding(name: str, value: str) -> None:
-    if _SURROGATE.search(value):
+def check_encoding(name: str, value: Any) -> None:
+    """Refuses text that holds bytes of another encoding."""
+    if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
         _refuse("encoding", name, "holds bytes that are no text in this encoding: name the right one with --encoding")
 
 

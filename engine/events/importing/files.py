@@ -37,6 +37,8 @@ class RowsFile:
 
     #: None where every row names its own.
     headings: Sequence[str] | None
+    #: Cells are text, as in CSV: what they mean is the reader's to say.
+    is_text: bool
     rows: Iterator[Row]
     #: Bytes of the file read so far.
     position: Callable[[], int]
@@ -53,11 +55,13 @@ def open_rows(path: Path, *, encoding: str | None = None) -> Iterator[RowsFile]:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     headings: Sequence[str] | None = None
+    is_text = False
     with ExitStack() as open_:
         with _reading(path):
             raw = open_.enter_context(path.open("rb"))
             match kind:
                 case ".csv" | ".tsv" | ".txt":
+                    is_text = True
                     headings, rows = _csv(open_.enter_context(_text(raw, path, encoding)))
                 case ".jsonl" | ".ndjson":
                     rows = _json_rows(open_.enter_context(_text(raw, path, encoding)))
@@ -65,7 +69,7 @@ def open_rows(path: Path, *, encoding: str | None = None) -> Iterator[RowsFile]:
                     headings, rows = _parquet(raw)
                 case _:
                     raise BadInput(f"{path.name}: only .csv, .tsv, .jsonl and .parquet can be read (text also as .gz)")
-        yield RowsFile(headings=headings, rows=_numbered(rows, path), position=raw.tell)
+        yield RowsFile(headings=headings, is_text=is_text, rows=_numbered(rows, path), position=raw.tell)
 
 
 @contextmanager
