@@ -3,8 +3,8 @@
     class TestX(DescribedContract, TimedReceiptContract):
         description = "sendgrid"        # openapi/sendgrid.json
 
-Then every request of every test that goes through `serving` is checked, and so is the answer that the suite plays as the
-provider's yes: a fake that nobody here checked proves nothing.
+Then every request of every test that goes through `serving` is checked, and so is the answer that the suite plays as
+the provider's yes: a fake that nobody here checked proves nothing.
 """
 
 from __future__ import annotations

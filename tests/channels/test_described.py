@@ -29,7 +29,7 @@ def test_a_request_as_described_passes() -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        seen({**GOOD, "personalizations": []}),
+        seen({**GOOD, "personalizations": "ana@shop.example"}),
         seen({**GOOD, "from": "hello@shop.example"}),
         seen({name: value for name, value in GOOD.items() if name != "from"}),
         seen(GOOD, path="/v3/mail/sent"),
