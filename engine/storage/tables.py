@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, text
 
-from engine.storage.types import Instant, Json, Name, Nudged, Number, Words
+from engine.storage.types import Instant, Instants, Json, Name, Nudged, Number, Words
 
 #: The newest revision in `migrations/versions`: what this code reads and writes.
-REVISION = "0003"
+REVISION = "0004"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -38,6 +38,7 @@ profiles = Table(
     Column("attributes", Json, nullable=False),
     Column("created_at", Instant),
     Column("erased_at", Instant),
+    Column("set_at", Instants),
 )
 
 identifiers = Table(

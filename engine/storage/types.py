@@ -64,6 +64,19 @@ class Nudged(TypeDecorator[Nudge]):
         return None if value is None else _NUDGES[value["kind"]](**value)
 
 
+class Instants(TypeDecorator[Mapping[str, datetime]]):
+    """Instants by name, as counts of microseconds since 1970; none where nothing was ever written."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, datetime] | None, dialect: Dialect) -> Any:  # noqa: ARG002
+        return {name: (at - _EPOCH) // _MICROSECOND for name, at in (value or {}).items()}
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Mapping[str, datetime]:  # noqa: ARG002
+        return {name: _EPOCH + micros * _MICROSECOND for name, micros in (value or {}).items()}
+
+
 class Words(TypeDecorator[tuple[str, ...]]):
     """A few words, in order."""
 
