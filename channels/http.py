@@ -98,6 +98,10 @@ class HttpAdapter(ChannelAdapter[H]):
     def close(self) -> None:
         self._client.close()
 
+    def address(self) -> str:
+        """Where the API is: as the settings say, or the provider's own."""
+        return self.settings.base_url or self.base_url
+
     @abstractmethod
     def compose(self, message: Message) -> httpx.Request:
         """The provider's request for the message, made with `request`."""
@@ -131,7 +135,7 @@ class HttpAdapter(ChannelAdapter[H]):
         content: bytes | None = None,
     ) -> httpx.Request:
         """A request below the API's address, with a form, a JSON body, or bytes as they are."""
-        address = self.settings.base_url or self.base_url
+        address = self.address()
         if path:
             address = address.rstrip("/") + path
         if content is not None:

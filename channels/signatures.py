@@ -30,6 +30,12 @@ def require_same(expected: str, given: str) -> None:
         raise ReceiptRefused("the request's signature is wrong")
 
 
+def require_basic(request: WebhookRequest, username: str, password: str) -> None:
+    """Refuses a request without these credentials in its `Authorization`: for providers that sign nothing."""
+    expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+    require_same(expected, require_header(request, "authorization"))
+
+
 def require_fresh(unix_seconds: str, received_at: datetime) -> None:
     """Refuses a request that was signed more than five minutes before or after it arrived, or names no time."""
     if not (unix_seconds.isascii() and unix_seconds.isdigit() and len(unix_seconds) <= 12):

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
-from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import httpx
 from pydantic import Field, model_validator
@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from channels.base import Meaning, Secret, Text, required_sender, safe_word
 from channels.http import HttpAdapter, HttpSettings, basic_auth, try_json_object
 from channels.signatures import require_header, require_same
+from channels.sms.callbacks import callback_url, named_delivery
 from engine.delivery.message import Capabilities, Message, Receipt, ReceiptKind, SendResult, WebhookRequest
 from engine.errors import ReceiptRefused, UnsupportedMessage
 
@@ -88,10 +89,9 @@ class Twilio(HttpAdapter[TwilioSettings]):
             form["MessagingServiceSid"] = settings.messaging_service_sid
         else:
             form["From"] = required_sender(message.from_, settings.from_)
-        if self.context.webhook_url.startswith("https://"):
-            # The delivery's id comes back in the address, so a receipt finds its delivery even if no answer came.
-            query = urlencode({"delivery": message.delivery_id})
-            form["StatusCallback"] = f"{self.context.webhook_url}?{query}"
+        callback = callback_url(self.context, message.delivery_id)
+        if callback:
+            form["StatusCallback"] = callback
         account = quote(settings.account_sid, safe="")
         credentials = basic_auth(settings.account_sid, settings.auth_token.get_secret_value())
         path = f"/2010-04-01/Accounts/{account}/Messages.json"
@@ -144,14 +144,13 @@ class Twilio(HttpAdapter[TwilioSettings]):
                     raw=fields,
                 )
             ]
-        deliveries = parse_qs(urlsplit(request.url).query).get("delivery", [])
         return [
             Receipt(
                 kind=kind,
                 receipt_id=f"{sid}.{status}",
                 occurred_at=request.received_at,
                 provider_message_id=sid,
-                delivery_id=deliveries[0] if deliveries else None,
+                delivery_id=named_delivery(request),
                 address=fields.get("To"),
                 is_hard=is_hard,
                 vendor_kind=status,
