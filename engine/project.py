@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.plan.model import Plan
+from engine.plan.model import InDoubt, Plan
 from engine.plan.notices import ANSWERING, CONFIRMING
 
 ChannelKind = Literal["email", "sms", "chat"]
@@ -28,10 +28,25 @@ class Channel:
     rate_per_second: float | None = None
     #: Name of the channel that takes over in an outage.
     backup: str | None = None
+    #: What becomes of its messages in doubt, where their step does not say. None: marketing is held, all else is resent.
+    in_doubt: InDoubt | None = None
     #: The folder under `templates/`: the channel's own name unless it says otherwise.
     templates: str = ""
     #: May hold secrets: never printed, and not part of `repr`.
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tracking:
+    """What is counted of a message after it has gone: nothing, unless its author says so."""
+
+    #: Links of mails and text messages lead through us, and a click is an event.
+    clicks: bool = False
+    #: Mails carry a picture of one pixel, and showing it is an event.
+    opens: bool = False
+    #: Parameters added to every link, by name without `utm_`; None adds none. What is not named here is derived: see
+    #: `engine.delivery.mailing`.
+    utm: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,12 +61,14 @@ class Topic:
     channels: tuple[str, ...] = ()
     #: Channels on which a grant counts only once confirmed.
     double_opt_in: tuple[str, ...] = ()
+    #: Complete; None: the project's.
+    tracking: Tracking | None = None
 
 
 #: Topics of our own notices: nobody says yes or no to an answer that they asked for.
 _OWN_TOPICS = {
-    CONFIRMING: Topic(name=CONFIRMING, title="Confirmations", kind="transactional", basis="contract"),
-    ANSWERING: Topic(name=ANSWERING, title="Answers", kind="transactional", basis="contract"),
+    name: Topic(name=name, title=title, kind="transactional", basis="contract", tracking=Tracking())
+    for name, title in ((CONFIRMING, "Confirmations"), (ANSWERING, "Answers"))
 }
 
 
@@ -102,7 +119,12 @@ class Project:
     plans: Mapping[str, Plan] = field(default_factory=dict)
     #: Hosts that `call` may reach although they are private.
     allowed_hosts: tuple[str, ...] = ()
+    tracking: Tracking = field(default_factory=Tracking)
 
     def topic(self, name: str) -> Topic:
         """The topic of a send: authored, or one of our own notices'."""
         return _OWN_TOPICS.get(name) or self.topics[name]
+
+    def tracking_of(self, topic: Topic) -> Tracking:
+        """What is counted of the topic's messages; of what goes to our own people, nothing: they are not the person."""
+        return Tracking() if topic.kind == "internal" else topic.tracking or self.tracking

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from engine.consent.addresses import address_hash
 from engine.delivery.gate import Passage
 from engine.delivery.message import Message
 from engine.delivery.model import Delivery
 from engine.expressions.evaluate import resolve
+from engine.expressions.facts import Facts
 from engine.plan.notices import CONFIRMING
 from engine.project import Channel, Project, Topic
 from engine.rendering import links
+from engine.rendering.document import with_pixel
 from engine.rendering.renderer import Rendered, Renderer
-from engine.store import LinkRecord, Unit
+from engine.rendering.tracking import Lead, plain_url, with_parameters
+from engine.store import LinkRecord
 
 #: How long the link of a confirmation serves.
 _CONFIRM_WITHIN = timedelta(hours=72)
@@ -30,27 +35,24 @@ class Mailing:
 
     def compose(self, passage: Passage, delivery: Delivery, channel: Channel, topic: Topic) -> tuple[Message, Rendered]:
         """The rendered message, its links stored. Raises RenderError."""
-        unit, facts, step, now = passage.unit, passage.facts, passage.step, passage.now
-        hashed = address_hash(self._key, channel.kind, delivery.to)
-        unsubscribe = self._link(unit, "unsubscribe", delivery, hashed, topic.name, now)
-        found = {
-            "unsubscribe": unsubscribe,
-            "preferences": self._link(unit, "preferences", delivery, hashed, topic.name, now),
-        }
+        facts, step = passage.facts, passage.step
+        minter = _Minter(self._key, self._public_url, passage, delivery, channel)
+        unsubscribe = minter.link("unsubscribe", topic.name)
+        found = {"unsubscribe": unsubscribe, "preferences": minter.link("preferences", topic.name)}
         if topic.name == CONFIRMING:
             # It confirms the topic that was asked for, not the notice's own.
             asked = str(facts.trigger.get("topic"))
-            found["confirm"] = self._link(unit, "confirm", delivery, hashed, asked, now, now + _CONFIRM_WITHIN)
-        scope = {
-            "profile": facts.profile,
-            "trigger": facts.trigger,
-            "event": facts.trigger,
-            "steps": facts.steps,
-            **resolve(step.values, facts),
-            "links": found,
-            "project": {"name": self._project.name, "timezone": self._project.timezone, "locale": self._project.locale},
-        }
-        rendered = self._renderer.render(channel, step.template, passage.profile.locale or self._project.locale, scope)
+            found["confirm"] = minter.link("confirm", asked, expires_at=passage.now + _CONFIRM_WITHIN)
+        rendered = self._renderer.render(
+            channel,
+            step.template,
+            passage.profile.locale or self._project.locale,
+            scope_of(self._project, facts, resolve(step.values, facts), found),
+            self._lead(minter, delivery, channel, topic),
+        )
+        html = rendered.html
+        if html is not None and self._project.tracking_of(topic).opens:
+            html = with_pixel(html, minter.link("open", topic.name))
         headers = {}
         if channel.kind == "email" and delivery.is_marketing:
             headers = links.unsubscribe_headers(unsubscribe)
@@ -61,7 +63,7 @@ class Mailing:
             to=delivery.to,
             from_=rendered.from_ or self._project.channels[delivery.via].from_ or channel.from_,
             subject=rendered.subject,
-            html=rendered.html,
+            html=html,
             text=rendered.text,
             blocks=tuple(rendered.blocks),
             headers=headers,
@@ -70,29 +72,70 @@ class Mailing:
         )
         return message, rendered
 
-    def _link(
-        self,
-        unit: Unit,
-        kind: links.LinkKind,
-        delivery: Delivery,
-        hashed: str,
-        topic: str,
-        now: datetime,
-        expires_at: datetime | None = None,
+    def _lead(self, minter: _Minter, delivery: Delivery, channel: Channel, topic: Topic) -> Lead | None:
+        """Where each of the message's links is to lead; None leaves all of them as they are."""
+        tracking = self._project.tracking_of(topic)
+        if not tracking.clicks and tracking.utm is None:
+            return None
+        derived = {
+            "source": self._project.name,
+            "medium": channel.kind,
+            "campaign": delivery.journey,
+            "content": delivery.step_id,
+        }
+        parameters = {} if tracking.utm is None else {f"utm_{k}": v for k, v in {**derived, **tracking.utm}.items()}
+
+        def lead(url: str) -> str:
+            # What a person says no with is nobody's click.
+            if links.is_own(self._public_url, url):
+                return url
+            target = with_parameters(plain_url(url), parameters)
+            return minter.link("click", topic.name, url=target) if tracking.clicks else target
+
+        return lead
+
+
+class _Minter:
+    """Makes the links of one message, and stores what each stands for."""
+
+    def __init__(self, key: bytes, public_url: str, passage: Passage, delivery: Delivery, channel: Channel) -> None:
+        self._key = key
+        self._public_url = public_url
+        self._unit = passage.unit
+        self._now = passage.now
+        self._delivery = delivery
+        self._address_hash = address_hash(key, channel.kind, delivery.to)
+
+    def link(
+        self, kind: links.LinkKind, topic: str, *, expires_at: datetime | None = None, url: str | None = None
     ) -> str:
-        token = links.token(self._key, kind, delivery.delivery_id)
-        unit.access.add_link(
+        """The link's own URL; `url` is where a click leads."""
+        token = links.token(self._key, kind, self._delivery.delivery_id, url or "")
+        self._unit.access.add_link(
             LinkRecord(
                 token_hash=links.token_hash(token),
                 kind=kind,
-                profile_id=delivery.profile_id,
-                delivery_id=delivery.delivery_id,
-                channel=delivery.channel,
+                profile_id=self._delivery.profile_id,
+                delivery_id=self._delivery.delivery_id,
+                channel=self._delivery.channel,
                 topic=topic,
-                address_hash=hashed,
-                url=None,
-                created_at=now,
+                address_hash=self._address_hash,
+                url=url,
+                created_at=self._now,
                 expires_at=expires_at,
             )
         )
         return links.link_url(self._public_url, kind, token)
+
+
+def scope_of(project: Project, facts: Facts, values: Mapping[str, Any], found: Mapping[str, str]) -> dict[str, Any]:
+    """What a template sees: the person, what began the journey, the step's own `values`, and the links `found`."""
+    return {
+        "profile": facts.profile,
+        "trigger": facts.trigger,
+        "event": facts.trigger,
+        "steps": facts.steps,
+        **values,
+        "links": found,
+        "project": {"name": project.name, "timezone": project.timezone, "locale": project.locale},
+    }

@@ -109,4 +109,5 @@ def _compiled(authored: Authored) -> Project:
         segments={name: segment for name, segment in segments.items() if segment},
         plans={name: journey.plan for name, journey in authored.journeys.items()},
         allowed_hosts=file.allowed_hosts,
+        tracking=file.tracking,
     )

@@ -14,15 +14,17 @@ from engine.language.diagnostics import Problems, suggest
 from engine.language.environment import Environment
 from engine.language.fields import Fields, as_list, as_mapping, as_name, as_text, written
 from engine.language.source import MapNode, Node, ScalarNode
-from engine.project import Basis, Cap, Channel, QuietHours, Topic, TopicKind
+from engine.project import Basis, Cap, Channel, QuietHours, Topic, TopicKind, Tracking
 
 FILE = "sojourn.yml"
 _DATABASE = "sqlite:///.sojourn/sojourn.db"
 _KEYS = (
     "project", "timezone", "locale", "database", "channels", "topics", "caps", "quiet_hours", "events", "attributes",
-    "allowed_hosts",
+    "allowed_hosts", "tracking",
 )  # fmt: skip
-_TOPIC_KEYS = ("title", "kind", "basis", "channels", "double_opt_in")
+_TOPIC_KEYS = ("title", "kind", "basis", "channels", "double_opt_in", "tracking")
+_TRACKING_KEYS = ("clicks", "opens", "utm")
+UTM_KEYS = ("source", "medium", "campaign", "term", "content")
 TYPES = ("string", "number", "boolean", "date", "timestamp", "list", "object", "any")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
@@ -44,6 +46,7 @@ class ProjectFile:
     events: Mapping[str, Mapping[str, str]] | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     allowed_hosts: tuple[str, ...] = ()
+    tracking: Tracking = field(default_factory=Tracking)
     #: Names of channels that were authored, usable or not: a send on one is no unknown name.
     channel_names: tuple[str, ...] = ()
     topic_names: tuple[str, ...] = ()
@@ -77,6 +80,7 @@ class _Reader:
     def read(self, root: Path) -> ProjectFile:
         fields = self._fields
         fields.need("project")
+        tracking = self._tracking(fields, Tracking())
         return ProjectFile(
             node=fields.node,
             name=self._slug() or "",
@@ -84,12 +88,13 @@ class _Reader:
             locale=self._locale() or "en",
             database=_under(root, self._database() or _DATABASE),
             channels=self._channels.read(),
-            topics=self._topics(),
+            topics=self._topics(tracking),
             caps=tuple(cap for item in self._items("caps") if (cap := self._cap(item))),
             quiet_hours=tuple(hours for item in self._items("quiet_hours") if (hours := self._quiet_hours(item))),
             events=self._events(),
             attributes=self._types(fields.get("attributes"), "`attributes`"),
             allowed_hosts=tuple(str(each.value) for each in fields.texts("allowed_hosts")),
+            tracking=tracking,
             channel_names=self._channels.names,
             topic_names=tuple(self._keys("topics")),
         )
@@ -125,15 +130,15 @@ class _Reader:
         return url
 
     # ── topics, caps, quiet hours ────────────────────────────────────────────────────────────────────────────────────
-    def _topics(self) -> dict[str, Topic]:
+    def _topics(self, tracking: Tracking) -> dict[str, Topic]:
         topics: dict[str, Topic] = {}
         for name, key, node in self._named("topics"):
             mapping = as_mapping(node, self._problems, f"the topic `{name}`", "such as `{title: Newsletter}`")
             if mapping is not None and as_name(key, self._problems, "a topic"):
-                topics[name] = self._topic(name, mapping)
+                topics[name] = self._topic(name, mapping, tracking)
         return topics
 
-    def _topic(self, name: str, node: MapNode) -> Topic:
+    def _topic(self, name: str, node: MapNode, tracking: Tracking) -> Topic:
         fields = Fields(node, self._problems, f"the topic `{name}`", _TOPIC_KEYS)
         kind = cast("TopicKind", fields.word("kind", get_args(TopicKind)) or "marketing")
         # Only marketing needs a basis of its own; what a contract asks for needs no consent.
@@ -150,8 +155,36 @@ class _Reader:
         for each in stray:
             message = f"`{name}` asks for a double opt-in on `{each}`, which it does not allow"
             self._problems.error("SJ501", fields.place("double_opt_in"), message, f"add `{each}` to its channels")
-        title = fields.text("title") or name
-        return Topic(name=name, title=title, kind=kind, basis=basis, channels=channels, double_opt_in=double_opt_in)
+        return Topic(
+            name=name,
+            title=fields.text("title") or name,
+            kind=kind,
+            basis=basis,
+            channels=channels,
+            double_opt_in=double_opt_in,
+            tracking=self._tracking(fields, tracking) if "tracking" in fields else None,
+        )
+
+    def _tracking(self, fields: Fields, default: Tracking) -> Tracking:
+        """What a `tracking:` says, over what holds without it."""
+        mapping = fields.mapping("tracking")
+        if mapping is None:
+            return default
+        inner = Fields(mapping, self._problems, "`tracking`", _TRACKING_KEYS)
+        clicks, opens = inner.boolean("clicks"), inner.boolean("opens")
+        return Tracking(
+            clicks=default.clicks if clicks is None else clicks,
+            opens=default.opens if opens is None else opens,
+            utm=self._utm(inner) if "utm" in inner else default.utm,
+        )
+
+    def _utm(self, fields: Fields) -> dict[str, str] | None:
+        if not isinstance(fields.get("utm"), MapNode):
+            return {} if fields.boolean("utm") else None
+        mapping = fields.mapping("utm")
+        assert mapping is not None, "it was one a moment ago"
+        inner = Fields(mapping, self._problems, "`utm`", UTM_KEYS)
+        return {key: text for key in UTM_KEYS if (text := inner.text(key)) is not None}
 
     def _cap(self, node: Node) -> Cap | None:
         mapping = as_mapping(node, self._problems, "a cap", "such as `{at_most: 3, per: 24h}`")

@@ -64,6 +64,13 @@ def with_preheader(html: str, preheader: str) -> str:
     return f"{html[: body.end()]}\n{hidden}{html[body.end() :]}" if body else hidden + html
 
 
+def with_pixel(html: str, url: str) -> str:
+    """The document with a picture of one pixel at its end."""
+    pixel = f'<img src="{escape(url)}" width="1" height="1" alt="" style="display:block;border:0">'
+    end = html.lower().rfind("</body>")
+    return html + pixel if end < 0 else f"{html[:end]}{pixel}{html[end:]}"
+
+
 def with_inlined_styles(html: str) -> str:
     """The document with the rules of its style elements on the elements, as mail clients want them."""
     return _INLINER.inline(html) if _STYLE.search(html) else html

@@ -6,9 +6,6 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
-from html import escape
-from html.parser import HTMLParser
 from typing import Literal
 
 from engine.errors import BadInput
@@ -41,6 +38,12 @@ def link_url(public_url: str, kind: LinkKind, link_token: str) -> str:
     return f"{public_url.rstrip('/')}/{_PATHS[kind]}/{link_token}"
 
 
+def is_own(public_url: str, url: str) -> bool:
+    """Whether a URL is one of the links above, which mean something only as they are."""
+    start = public_url.rstrip("/") + "/"
+    return any(url.startswith(f"{start}{path}/") for path in _PATHS.values())
+
+
 def unsubscribe_headers(url: str) -> dict[str, str]:
     """The two headers of RFC 8058 that let mailbox providers unsubscribe with one click.
 
@@ -49,38 +52,3 @@ def unsubscribe_headers(url: str) -> dict[str, str]:
     if not _HEADER_URL.fullmatch(url):
         raise BadInput("the unsubscribe link must be an http or https address of at most 900 plain characters")
     return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
-
-
-def track_links(html: str, mint: Callable[[str], str]) -> str:
-    """The HTML with the target of every http or https link of an `<a>` replaced by what `mint` makes of it."""
-    rewriter = _Rewriter(html, mint)
-    rewriter.feed(html)
-    rewriter.close()
-    return "".join([*rewriter.parts, html[rewriter.copied :]])
-
-
-class _Rewriter(HTMLParser):
-    def __init__(self, html: str, mint: Callable[[str], str]) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        #: How much of the source is in `parts`.
-        self.copied = 0
-        self._html = html
-        self._mint = mint
-        self._line_starts = [0, *(at.end() for at in re.finditer("\n", html))]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        href = next((value for name, value in attrs if name == "href" and value), "")
-        if tag != "a" or not href.lower().startswith(("http://", "https://")):
-            return
-        line, column = self.getpos()
-        start = self._line_starts[line - 1] + column
-        written = self.get_starttag_text() or ""
-        # The whole tag is written anew: inside it the target may be quoted, escaped and spaced in any way.
-        rest = "".join(_attribute(name, value) for name, value in attrs if name != "href")
-        self.parts += [self._html[self.copied : start], f'<a href="{escape(self._mint(href))}"{rest}>']
-        self.copied = start + len(written)
-
-
-def _attribute(name: str, value: str | None) -> str:
-    return f" {name}" if value is None else f' {name}="{escape(value)}"'

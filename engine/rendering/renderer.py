@@ -22,6 +22,7 @@ from engine.rendering.library import Library, TemplateFile
 from engine.rendering.plain_text import text_of
 from engine.rendering.sandbox import MAX_OUTPUT, Sandbox, TooMuch, located, rendering
 from engine.rendering.scope import plain_scope, with_escaped_marks
+from engine.rendering.tracking import Lead, track_links, track_text
 
 #: What would end a header's line, for some reader or other.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -92,8 +93,13 @@ class Renderer:
         """SHA-256 over the template that this reader would get and all that it includes. Raises `RenderError`."""
         return self._find(channel, template, locale).digest
 
-    def render(self, channel: Channel, template: str, locale: str, scope: Mapping[str, Any]) -> Rendered:
-        """The message for one person; `scope` holds plain values by name. Raises `RenderError`."""
+    def render(
+        self, channel: Channel, template: str, locale: str, scope: Mapping[str, Any], lead: Lead | None = None
+    ) -> Rendered:
+        """The message for one person; `scope` holds plain values by name. Raises `RenderError`.
+
+        `lead` makes of the target of every link in a mail or a text message the one that it carries.
+        """
         compiled = self._find(channel, template, locale)
         with faults(compiled.path), rendering(compiled.locale):
             values = {"locale": compiled.locale, **plain_scope(scope)}
@@ -105,9 +111,10 @@ class Renderer:
             if channel.kind == "email":
                 if not subject:
                     raise RenderError(f"templates/{compiled.path}: an email needs a `subject` in its front matter")
-                html, text = self._page(compiled, {**values, "subject": subject, "preheader": preheader})
+                html, text = self._page(compiled, {**values, "subject": subject, "preheader": preheader}, lead)
             else:
                 text = _render(compiled.body, values).strip()
+                text = track_text(text, lead) if lead and channel.kind == "sms" else text
             blocks = tuple(_rendered_blocks(compiled.blocks, with_escaped_marks(values))) if compiled.blocks else ()
         if not text and not blocks:
             raise RenderError(f"templates/{compiled.path}: the message has no text")
@@ -122,7 +129,7 @@ class Renderer:
             digest=compiled.digest,
         )
 
-    def _page(self, compiled: _Compiled, values: dict[str, Any]) -> tuple[str, str]:
+    def _page(self, compiled: _Compiled, values: dict[str, Any], lead: Lead | None) -> tuple[str, str]:
         """The HTML as it is mailed, and its text twin."""
         html = _render(compiled.body, values)
         if not is_whole(html):
@@ -133,7 +140,12 @@ class Renderer:
         check_links(html)
         if not self._keeps_bodies:
             return html, _render(compiled.twin, values).strip() if compiled.twin else html
-        text = _render(compiled.twin, values).strip() if compiled.twin else text_of(html)
+        html = track_links(html, lead) if lead else html
+        if compiled.twin:
+            text = _render(compiled.twin, values).strip()
+            text = track_text(text, lead) if lead else text
+        else:
+            text = text_of(html)
         if values["preheader"]:
             html = with_preheader(html, values["preheader"])
         html = with_inlined_styles(html)

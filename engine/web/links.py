@@ -1,6 +1,7 @@
 """Where the links in messages lead: unsubscribe, preferences, confirmation, clicks and opens.
 
 Mail scanners follow links, so GET, HEAD and OPTIONS change no consent: a page shows one button, and its POST acts.
+A click or an open is recorded on GET, as nothing else ever comes of it; programs that say what they are do neither.
 A token is the only credential: no cookie, no login, no redirect. An unknown, malformed or foreign token and one of
 another kind all get the same page.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -19,6 +21,7 @@ from starlette.routing import Route
 
 from engine.consent.decide import standing_denial
 from engine.delivery.message import Receipt
+from engine.delivery.receipt_events import event_name
 from engine.profiles.model import Profile
 from engine.project import ChannelKind
 from engine.rendering import links
@@ -34,6 +37,11 @@ if TYPE_CHECKING:
 MEDIA: Mapping[ChannelKind, str] = {"email": "by email", "sms": "by text message", "chat": "in chat"}
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _PIXEL = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+#: The same link followed again so soon is the same click: an impatient finger, or a browser that asks twice.
+_SAME_CLICK = timedelta(seconds=10)
+#: Programs that say of themselves that nobody looks at what they fetch; a scanner that poses as a browser is not known.
+_PROGRAM = re.compile(r"bot\b|crawler|spider|scanner|preview|facebookexternalhit|whatsapp/", re.IGNORECASE)
+_PREFETCHING = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 _PRIVATE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
 
 
@@ -217,8 +225,7 @@ class Links:
 
     # ── engagement ───────────────────────────────────────────────────────────────────────────────────────────────────
     async def _click(self, request: Request) -> Response:
-        is_look = request.method == "HEAD"
-        url = await run_in_threadpool(self._clicked, request.path_params["token"], is_look)
+        url = await run_in_threadpool(self._clicked, request.path_params["token"], _is_look(request))
         if url is None:
             return not_found()
         return Response(status_code=302, headers={**_PRIVATE, "Location": url})
@@ -236,7 +243,7 @@ class Links:
         return link.url
 
     async def _open(self, request: Request) -> Response:
-        is_known = await run_in_threadpool(self._opened, request.path_params["token"], request.method == "HEAD")
+        is_known = await run_in_threadpool(self._opened, request.path_params["token"], _is_look(request))
         if not is_known:
             return not_found()
         return Response(_PIXEL, media_type="image/gif", headers=_PRIVATE)
@@ -255,7 +262,12 @@ class Links:
     def _engage(self, unit: Unit, link: LinkRecord, kind: Literal["clicked", "opened"]) -> None:
         now = self._engine.clock()
         channel = self._engine.project.channels.get(link.channel or "")
-        if channel is None or self.person(unit, link) is None:
+        profile = self.person(unit, link)
+        if channel is None or profile is None:
+            return
+        recent = unit.events.of(profile.profile_id, event_name(channel.kind, kind), since=now - _SAME_CLICK)
+        here = (link.delivery_id, link.url)
+        if any((event.properties.get("delivery"), event.properties.get("url")) == here for event in recent):
             return
         self._engine.receipts.take(
             unit,
@@ -280,6 +292,12 @@ class Links:
             return "all topics"
         known = self._engine.project.topics.get(topic)
         return known.title if known else "this topic"
+
+
+def _is_look(request: Request) -> bool:
+    """Whether no person stands behind a request, as far as it says so itself."""
+    is_ahead = any(word in request.headers.get(name, "") for name in _PREFETCHING for word in ("prefetch", "preview"))
+    return request.method == "HEAD" or is_ahead or bool(_PROGRAM.search(request.headers.get("user-agent", "")))
 
 
 def not_found() -> HTMLResponse:

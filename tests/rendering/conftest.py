@@ -10,6 +10,7 @@ import pytest
 
 from engine.project import Channel, Project
 from engine.rendering.renderer import Rendered, Renderer
+from engine.rendering.tracking import Lead
 
 CHANNELS = {
     "email": Channel(name="email", use="smtp", kind="email"),
@@ -40,11 +41,17 @@ def render(write_templates: WriteTemplates) -> Render:
     """Renders the template `note` of a channel from the files given."""
 
     def call(
-        files: Mapping[str, str], *, channel: str = "sms", locale: str = "en", project_locale: str = "en", **scope: Any
+        files: Mapping[str, str],
+        *,
+        channel: str = "sms",
+        locale: str = "en",
+        project_locale: str = "en",
+        lead: Lead | None = None,
+        **scope: Any,
     ) -> Rendered:
         project = Project(
             name="shop", root=write_templates(files), timezone="Europe/Madrid", locale=project_locale, database=""
         )
-        return Renderer(project).render(CHANNELS[channel], "note", locale, scope)
+        return Renderer(project).render(CHANNELS[channel], "note", locale, scope, lead)
 
     return call

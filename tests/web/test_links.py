@@ -16,7 +16,7 @@ from engine.plan.effects import Perform
 from engine.profiles.model import Event, Profile
 from engine.rendering import links
 from engine.store import LinkRecord
-from tests.web.conftest import KEY, NOW, Shop
+from tests.web.conftest import KEY, NOW, Shop, serving
 
 MAIL = "ana@example.com"
 
@@ -307,6 +307,58 @@ def test_a_look_at_the_headers_alone_is_no_engagement(shop: Shop, ana: Profile, 
     stranger.head(f"/o/{mint(shop, ana, 'open')}")
     stranger.head(f"/r/{mint(shop, ana, 'click', url='https://shop.example/')}", follow_redirects=False)
     assert events(shop, ana, "Email Opened") == events(shop, ana, "Email Link Clicked") == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Purpose": "prefetch;prerender"},
+        {"Purpose": "prefetch"},
+        {"X-Purpose": "preview"},
+        {"User-Agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"},
+        {"User-Agent": "facebookexternalhit/1.1"},
+        {"User-Agent": "Mozilla/5.0 (compatible; bingbot/2.0)"},
+    ],
+)
+def test_a_program_that_says_what_it_is_gets_there_and_is_no_engagement(
+    shop: Shop, ana: Profile, stranger: httpx.Client, headers: dict[str, str]
+) -> None:
+    clicked = stranger.get(f"/r/{mint(shop, ana, 'click', url='https://shop.example/')}", headers=headers)
+    opened = stranger.get(f"/o/{mint(shop, ana, 'open')}", headers=headers)
+    assert (clicked.status_code, opened.status_code) == (302, 200)
+    assert events(shop, ana, "Email Opened") == events(shop, ana, "Email Link Clicked") == []
+
+
+def test_an_impatient_finger_clicks_once_and_whoever_comes_back_clicks_again(
+    shop: Shop, ana: Profile, stranger: httpx.Client
+) -> None:
+    token = mint(shop, ana, "click", url="https://shop.example/")
+    other = mint(shop, ana, "click", url="https://shop.example/other")
+    for seconds in (0, 1, 8, 30):
+        shop.now = NOW + timedelta(seconds=seconds)
+        stranger.get(f"/r/{token}")
+    assert [(e.timestamp - NOW).total_seconds() for e in events(shop, ana, "Email Link Clicked")] == [0, 30]
+    stranger.get(f"/r/{other}")
+    assert len(events(shop, ana, "Email Link Clicked")) == 3
+
+
+def test_the_pixel_is_asked_for_anew_each_time_and_tells_nobody_where(
+    shop: Shop, ana: Profile, stranger: httpx.Client
+) -> None:
+    headers = stranger.get(f"/o/{mint(shop, ana, 'open')}").headers
+    assert (headers["cache-control"], headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert "set-cookie" not in headers
+
+
+def test_after_an_erasure_a_click_leads_nowhere(stored_shop: Shop) -> None:
+    engine = stored_shop.engine
+    with stored_shop.store.transaction() as unit:
+        person = engine.intake.ensure(unit, "external", "ana", NOW)
+    token = mint(stored_shop, person, "click", url="https://shop.example/ana")
+    with stored_shop.store.transaction() as unit:
+        engine.intake.erase(unit, person, NOW)
+    with serving(stored_shop) as url:
+        assert httpx.get(f"{url}/r/{token}").status_code == 404
 
 
 # ── from a message to its link ───────────────────────────────────────────────────────────────────────────────────────

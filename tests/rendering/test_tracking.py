@@ -1,0 +1,100 @@
+"""Links that are counted, in pages and in texts, and the parameters that they get."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from engine.rendering.tracking import plain_url, track_links, track_text, with_parameters
+from tests.rendering.conftest import Render
+
+
+def test_tracked_links_replace_web_targets_and_leave_all_else_as_it_was() -> None:
+    numbers = count(1)
+    seen: list[str] = []
+
+    def lead(url: str) -> str:
+        seen.append(url)
+        return f"https://s.example/r/{next(numbers)}"
+
+    html = (
+        '<p>\n<a  CLASS="b" href=\'https://x.example/?a=1&amp;b=2\' title="a &quot;b&quot;" download>go</a> <A\nHREF='
+        'http://y.example>y</A>\n<a href="mailto:a@b.example">m</a> <a href="#top">t</a> <a name="n">n</a>'
+        '<a href="tel:+34600000000">c</a><img src="https://i.example/p.png"></p><!-- <a href="https://no.example"> -->'
+        '<a data-tracking="off" href="https://secret.example/reset">r</a>'
+    )
+    assert track_links(html, lead) == (
+        '<p>\n<a href="https://s.example/r/1" class="b" title="a &quot;b&quot;" download>go</a> '
+        '<a href="https://s.example/r/2">y</A>\n<a href="mailto:a@b.example">m</a> <a href="#top">t</a> '
+        '<a name="n">n</a><a href="tel:+34600000000">c</a><img src="https://i.example/p.png"></p>'
+        '<!-- <a href="https://no.example"> --><a data-tracking="off" href="https://secret.example/reset">r</a>'
+    )
+    assert seen == ["https://x.example/?a=1&b=2", "http://y.example"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("See https://x.example.", "See <https://x.example>."),
+        ("Cart (https://x.example/a)", "Cart (<https://x.example/a>)"),
+        ("Wiki (https://x.example/a_(b))", "Wiki (<https://x.example/a_(b)>)"),
+        ("HTTP://X.EXAMPLE/?q=1,2; and", "<HTTP://X.EXAMPLE/?q=1,2>; and"),
+        ("mailto:a@b.example tel:+34", "mailto:a@b.example tel:+34"),
+        ("“https://x.example/¿qué?”", "“<https://x.example/¿qué?”>"),
+        ("none", "none"),
+    ],
+)
+def test_in_a_text_an_address_ends_where_its_reader_would_end_it(text: str, expected: str) -> None:
+    assert track_text(text, lambda url: f"<{url}>") == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://x.example", "https://x.example?utm_source=shop&utm_term=a+b"),
+        ("https://x.example/?", "https://x.example/?utm_source=shop&utm_term=a+b"),
+        ("https://x.example/?a=1#top", "https://x.example/?a=1&utm_source=shop&utm_term=a+b#top"),
+        ("https://x.example/?utm_source=mine", "https://x.example/?utm_source=mine&utm_term=a+b"),
+        ("https://x.example/#/route?x=1", "https://x.example/?utm_source=shop&utm_term=a+b#/route?x=1"),
+    ],
+)
+def test_parameters_join_the_query_and_never_take_the_place_of_the_authors_own(url: str, expected: str) -> None:
+    assert with_parameters(url, {"utm_source": "shop", "utm_term": "a b"}) == expected
+
+
+def test_without_parameters_a_url_stays_as_it_is() -> None:
+    assert with_parameters("https://x.example/?", {}) == "https://x.example/?"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (" https://x.example/a b\r\nSet-Cookie: x ", "https://x.example/a%20b%0D%0ASet-Cookie:%20x"),
+        ("https://x.example/caf\u00e9?q=\U0001f600", "https://x.example/caf%C3%A9?q=%F0%9F%98%80"),
+        ("https://x.example/%20?a=b&c=[d]", "https://x.example/%20?a=b&c=[d]"),
+    ],
+)
+def test_a_target_fits_into_a_header_whatever_its_author_wrote(url: str, expected: str) -> None:
+    assert plain_url(url) == expected
+
+
+def test_both_parts_of_a_mail_lead_to_the_same_places(render: Render) -> None:
+    files = {"email/note.html": "---\nsubject: Hi\n---\n<p><a href='https://x.example/a'>Go</a></p>"}
+    found = render(files, channel="email", lead=lambda url: f"https://s.example/r/{url[-1]}")
+    assert 'href="https://s.example/r/a"' in (found.html or "")
+    assert found.text == "Go (https://s.example/r/a)"
+
+
+def test_a_twin_of_ones_own_is_led_too(render: Render) -> None:
+    files = {
+        "email/note.html": "---\nsubject: Hi\n---\n<p><a href='https://x.example/a'>Go</a></p>",
+        "email/note.txt": "Go to https://x.example/a.",
+    }
+    assert render(files, channel="email", lead=lambda _: "https://s.example/r/1").text == "Go to https://s.example/r/1."
+
+
+def test_a_text_message_is_led_and_a_chat_message_is_not(render: Render) -> None:
+    files = {"sms/note.txt": "https://x.example/a", "chat/note.txt": "https://x.example/a"}
+    assert render(files, channel="sms", lead=lambda _: "led").text == "led"
+    assert render(files, channel="chat", lead=lambda _: "led").text == "https://x.example/a"
