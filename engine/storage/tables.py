@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, t
 from engine.storage.types import Instant, Instants, Json, Name, Nudged, Number, Words
 
 #: The newest revision in `migrations/versions`: what this code reads and writes.
-REVISION = "0004"
+REVISION = "0005"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -249,7 +249,14 @@ occurrences = Table(
     Column("ref", Name, nullable=False),
     Column("detail", Json, nullable=False),
     Column("at", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("fault", Text),
+    Column("retry_at", Instant),
+    Column("set_aside_at", Instant),
     Index(None, "profile_id", "seq"),
+    # The queue itself, however many were set aside; and those that failed.
+    Index("ix_occurrences_waiting", "seq", **_partial("set_aside_at IS NULL")),
+    Index("ix_occurrences_failed", "seq", **_partial("attempts > 0")),
     sqlite_autoincrement=True,
 )
 
@@ -261,7 +268,9 @@ stimuli = Table(
     Column("input", Nudged, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("not_before", Instant, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
     Index(None, "not_before", "seq"),
+    Index(None, "enrollment_id", "seq"),
     sqlite_autoincrement=True,
 )
 
