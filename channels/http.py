@@ -17,7 +17,7 @@ import logging
 import re
 import ssl
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -133,15 +133,16 @@ class HttpAdapter(ChannelAdapter[H]):
         form: Mapping[str, str] | None = None,
         body: Any = None,
         content: bytes | None = None,
+        files: Sequence[tuple[str, tuple[str, bytes, str]]] = (),
     ) -> httpx.Request:
-        """A request below the API's address, with a form, a JSON body, or bytes as they are."""
+        """A request below the API's address, with a form (and files), a JSON body, or bytes as they are."""
         address = self.address()
         if path:
             address = address.rstrip("/") + path
         if content is not None:
             return self._client.build_request(method, address, headers=headers, content=content)
         if form is not None:
-            return self._client.build_request(method, address, headers=headers, data=form)
+            return self._client.build_request(method, address, headers=headers, data=form, files=files or None)
         return self._client.build_request(method, address, headers=headers, json=body)
 
     def exchange(self, request: httpx.Request) -> httpx.Response:

@@ -36,21 +36,21 @@ def require_basic(request: WebhookRequest, username: str, password: str) -> None
     require_same(expected, require_header(request, "authorization"))
 
 
-def require_fresh(unix_seconds: str, received_at: datetime) -> None:
-    """Refuses a request that was signed more than five minutes before or after it arrived, or names no time."""
+def require_fresh(unix_seconds: str, received_at: datetime, *, within: int = FRESH_SECONDS) -> None:
+    """Refuses a request that was signed more than `within` seconds before or after it arrived, or names no time."""
     if not (unix_seconds.isascii() and unix_seconds.isdigit() and len(unix_seconds) <= 12):
         raise ReceiptRefused("the request's timestamp is not a number of seconds")
-    if abs(received_at.timestamp() - int(unix_seconds)) > FRESH_SECONDS:
-        raise ReceiptRefused(f"the request is stale: it was signed more than {FRESH_SECONDS} seconds from now")
+    if abs(received_at.timestamp() - int(unix_seconds)) > within:
+        raise ReceiptRefused(f"the request is stale: it was signed more than {within} seconds from now")
 
 
-def require_standard(secret: str, request: WebhookRequest) -> None:
-    """Refuses a request that is not signed, and fresh, as Standard Webhooks (and Svix) say."""
-    name, stamp = require_header(request, "webhook-id"), require_header(request, "webhook-timestamp")
+def require_standard(secret: str, request: WebhookRequest, *, prefix: str = "webhook") -> None:
+    """Refuses a request that is not signed, and fresh, as Standard Webhooks say (and Svix, whose prefix is `svix`)."""
+    name, stamp = require_header(request, f"{prefix}-id"), require_header(request, f"{prefix}-timestamp")
     require_fresh(stamp, request.received_at)
     expected = standard_signature(secret, name, stamp, request.body).encode()
     # While a secret is being changed there are several signatures, and ours is one of them.
-    given = require_header(request, "webhook-signature").encode("utf-8", "replace").split(b" ")
+    given = require_header(request, f"{prefix}-signature").encode("utf-8", "replace").split(b" ")
     if not any(hmac.compare_digest(expected, candidate) for candidate in given):
         raise ReceiptRefused("the request's signature is wrong")
 

@@ -6,8 +6,10 @@ a `List-Unsubscribe` of 75 characters or more beyond recognition, which kills on
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from email import policy
 from email.headerregistry import Address
@@ -19,7 +21,7 @@ from typing import Any
 import idna
 
 from channels.base import has_control_characters
-from engine.delivery.message import Message
+from engine.delivery.message import Attachment, Message
 from engine.errors import ChannelConfigError, PermanentChannelError, UnsupportedMessage
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -47,19 +49,53 @@ class _MailPolicy(EmailPolicy):
 MAIL_POLICY = _MailPolicy(linesep="\r\n", cte_type="7bit", raise_on_defect=False)
 
 
-def compose(message: Message, sender: str, date: datetime) -> EmailMessage:
-    """The message as MIME: stable `Message-ID`, text before HTML, attachments last; raises only ChannelError."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """What stands around an email's content, checked: every adapter of email begins with it."""
+
+    #: May be empty.
+    sender_name: str
+    sender_address: str
+    to: str = field(repr=False)
+    subject: str = field(repr=False)
+    #: The delivery's id at the sender's domain, in angle brackets: the same in every attempt.
+    message_id: str
+
+    @property
+    def sender(self) -> str:
+        """`Demo Shop <hello@shop.example>`, quoted where it must be."""
+        return str(Address(display_name=self.sender_name, addr_spec=self.sender_address))
+
+
+def envelope(message: Message, sender: str) -> Envelope:
+    """The message's envelope; raises ChannelError for what no email may carry, headers and attachments included."""
     sender_name, sender_address = split_address(sender)
     check_headers(message.headers)
+    for attachment in message.attachments:
+        main, _, sub = attachment.media_type.partition("/")
+        if has_control_characters(attachment.name) or not (_NAME.fullmatch(main) and re.fullmatch(r"[\w.+-]+", sub)):
+            raise UnsupportedMessage("an attachment's name or media type is none")
     subject = message.subject or ""
     if has_control_characters(subject):
         raise UnsupportedMessage("the subject holds a line break or another control character")
+    return Envelope(
+        sender_name=sender_name,
+        sender_address=sender_address,
+        to=recipient(message.to),
+        subject=subject,
+        message_id=f"<{message.delivery_id}@{sender_address.rpartition('@')[2]}>",
+    )
+
+
+def compose(message: Message, sender: str, date: datetime) -> EmailMessage:
+    """The message as MIME: stable `Message-ID`, text before HTML, attachments last; raises only ChannelError."""
+    around = envelope(message, sender)
     mail = EmailMessage(policy=MAIL_POLICY)
-    mail["From"] = Address(display_name=sender_name, addr_spec=sender_address)
-    mail["To"] = recipient(message.to)
-    mail["Subject"] = subject
+    mail["From"] = Address(display_name=around.sender_name, addr_spec=around.sender_address)
+    mail["To"] = around.to
+    mail["Subject"] = around.subject
     mail["Date"] = format_datetime(date)
-    mail["Message-ID"] = f"<{message.delivery_id}@{sender_address.rpartition('@')[2]}>"
+    mail["Message-ID"] = around.message_id
     for name, value in message.headers.items():
         mail[name] = value
     mail.set_content(message.text)
@@ -67,10 +103,13 @@ def compose(message: Message, sender: str, date: datetime) -> EmailMessage:
         mail.add_alternative(message.html, subtype="html")
     for attachment in message.attachments:
         main, _, sub = attachment.media_type.partition("/")
-        if has_control_characters(attachment.name) or not (_NAME.fullmatch(main) and re.fullmatch(r"[\w.+-]+", sub)):
-            raise UnsupportedMessage("an attachment's name or media type is none")
         mail.add_attachment(attachment.content, maintype=main, subtype=sub, filename=attachment.name)
     return mail
+
+
+def base64_text(attachment: Attachment) -> str:
+    """The attachment's content as JSON APIs take it."""
+    return base64.b64encode(attachment.content).decode()
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
