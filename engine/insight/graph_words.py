@@ -123,6 +123,7 @@ def details(step: Step) -> tuple[str, ...]:
             lines += [f"topic {step.topic}"] if step.to is not None else []
             lines += [f"window {_window(step.window)}"] if step.window else []
             lines += [f"expires {_span(step.expires_seconds)}"] if step.expires_seconds is not None else []
+            lines += [f"in doubt: {step.in_doubt}"] if step.in_doubt else []
             lines += [
                 f"{outcome.replace('_', ' ')}: {otherwise.action}"
                 for outcome, otherwise in step.otherwise.items()

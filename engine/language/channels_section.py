@@ -9,10 +9,12 @@ from engine.language.adapters import AdapterInfo
 from engine.language.diagnostics import Problems, suggest
 from engine.language.environment import Environment
 from engine.language.fields import Fields, as_mapping, as_name, written
+from engine.language.sends import IN_DOUBT
 from engine.language.source import ListNode, MapNode, plain
+from engine.plan.model import InDoubt
 from engine.project import Channel, ChannelKind
 
-_KEYS = ("use", "kind", "from", "rate", "backup", "templates", "settings")
+_KEYS = ("use", "kind", "from", "rate", "backup", "in_doubt", "templates", "settings")
 _KINDS: tuple[ChannelKind, ...] = get_args(ChannelKind)
 
 
@@ -69,6 +71,7 @@ class ChannelsReader:
         backup = fields.text("backup")
         channel_kind = self._kind(name, use, templates, fields)
         rate = fields.rate("rate")
+        in_doubt = cast("InDoubt | None", fields.word("in_doubt", IN_DOUBT))
         from_ = fields.text("from")
         if use is not None:
             self._check_adapter(use, settings, from_, fields)
@@ -81,6 +84,7 @@ class ChannelsReader:
             from_=from_,
             rate_per_second=rate,
             backup=backup,
+            in_doubt=in_doubt,
             templates=templates,
             settings=plain(settings) if settings else {},
         )

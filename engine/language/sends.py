@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from engine.errors import BadInput
 from engine.language.diagnostics import suggest
 from engine.language.fields import Fields, as_text, written, wrong_kind
 from engine.language.mentions import Mentions
 from engine.language.source import ListNode, MapNode, Node, ScalarNode
-from engine.plan.model import UNSENT, Otherwise, Send, Window
+from engine.plan.model import UNSENT, InDoubt, Otherwise, Send, Window
 from engine.schedule import parse_days
 
 _WORDS = ("skip", "wait", "exit")
+#: What `in_doubt` may say, of a step and of a channel.
+IN_DOUBT: tuple[InDoubt, ...] = get_args(InDoubt)
 #: Outcomes that pass by themselves: only they can be waited for.
 _PASSING = ("quiet", "capped")
 
@@ -40,6 +42,7 @@ class SendReader:
             to = None
         window = self._window(fields)
         expires = fields.duration("expires")
+        in_doubt = fields.word("in_doubt", IN_DOUBT)
         if not channels or template is None:
             return None
         return Send(
@@ -51,6 +54,7 @@ class SendReader:
             window=window,
             expires_seconds=expires,
             otherwise=otherwise,
+            in_doubt=cast("InDoubt | None", in_doubt),
             **common,
         )
 

@@ -200,6 +200,10 @@ class _Step:
     path: str = ""
 
 
+#: What becomes of a message of which nobody can find out whether the provider has it: it waits for ops, or goes again.
+InDoubt = Literal["hold", "resend"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Send(_Step):
     channels: tuple[str, ...]
@@ -211,6 +215,8 @@ class Send(_Step):
     expires_seconds: int | None = None
     #: Complete: every unsent outcome has its action.
     otherwise: Mapping[str, Otherwise] = field(default_factory=dict)
+    #: None: what the channel says.
+    in_doubt: InDoubt | None = None
     kind: Literal["send"] = "send"
 
 
