@@ -6,7 +6,8 @@ last place under a cap. `hand_over` calls the provider with no transaction open.
 
 A retry that finds `sent` sends nothing. One that finds `claimed` does not know whether the provider has the message.
 Where that very provider can be asked, or takes our idempotency key, the message is handed over again to it and to
-nobody else, until an answer ends the doubt. Otherwise marketing is `in_doubt` and held, transactional is sent again.
+nobody else, until an answer ends the doubt. Otherwise the step's `in_doubt` decides, then the channel's, else marketing
+is held as `in_doubt` and all else is sent again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from engine.plan.effects import Result, Sent, WaitUntil
 from engine.plan.model import UNSENT, Outcome
 from engine.policy.holdout import is_held_out
 from engine.project import Project
-from engine.store import Unit
 
 #: A transient error is retried after this, doubling, up to `_LONGEST_RETRY`, for at most `_RETRY_FOR`.
 _FIRST_RETRY = timedelta(seconds=30)
@@ -87,7 +87,7 @@ class Dispatcher:
         known = passage.unit.deliveries.find(passage.delivery_id)
         if known is None:
             return self._decide(passage)
-        return self._settled(passage.unit, known) or self._decide_again(passage, known)
+        return self._settled(passage, known) or self._decide_again(passage, known)
 
     def record_over(self, passage: Passage, reason: str, event_id: str | None = None) -> None:
         """A dispatch found its enrollment over: recorded like every other decision, unless the message has gone."""
@@ -100,7 +100,7 @@ class Dispatcher:
             verdict = Verdict(channel=self._project.channels[name], outcome="ended", address=None, inputs=inputs)
             self._write(passage, [verdict])
 
-    def _settled(self, unit: Unit, known: Delivery) -> Result | None:
+    def _settled(self, passage: Passage, known: Delivery) -> Result | None:
         """What a delivery of this very visit already says, or None where it is to be sent (again)."""
         match known.status:
             case "retrying":
@@ -110,11 +110,17 @@ class Dispatcher:
             case "held_out" | "in_doubt":
                 return Sent(outcome=known.status)
             case "claimed":
-                return None if self._can_repeat(known) or not known.is_marketing else doubt(unit, known)
+                return None if self._goes_again(passage, known) else doubt(passage.unit, known)
             case "sent" | "delivered" | "bounced" | "complained" | "opened" | "clicked":
                 return Sent(outcome="sent")
             case _:
                 assert_never(known.status)
+
+    def _goes_again(self, passage: Passage, delivery: Delivery) -> bool:
+        """Whether a message that may have gone is handed over once more: it can do no harm, or its author says so."""
+        authored = passage.step.in_doubt or self._project.channels[delivery.channel].in_doubt
+        is_resent = authored == "resend" if authored else not delivery.is_marketing
+        return is_resent or self._can_repeat(delivery)
 
     def _can_repeat(self, delivery: Delivery) -> bool:
         """Whether handing it over once more to the same provider cannot make a second message of it."""
@@ -278,7 +284,7 @@ class Dispatcher:
             case PermanentChannelError():
                 self._heed(passage, delivery, answer.reason)
                 return fail(passage.unit, delivery, claim.decision, answer.reason)
-            case DoubtfulChannelError() if self._can_repeat(delivery) or delivery.is_marketing:
+            case DoubtfulChannelError() if self._can_repeat(delivery) or not self._goes_again(passage, delivery):
                 return self._ask_again(passage, claim, delivery, answer, is_over=is_over)
             case TransientChannelError() | DoubtfulChannelError() | ChannelConfigError():
                 if claim.is_doubtful:

@@ -143,6 +143,36 @@ def test_a_transactional_message_whose_fate_nobody_can_find_out_is_sent_again(an
     assert len(shop.received) == 1
 
 
+@pytest.mark.parametrize(
+    ("topic", "on_channel", "on_step", "is_resent"),
+    [
+        ("news", None, None, False),
+        ("news", "resend", None, True),
+        ("news", None, "resend", True),
+        ("news", "resend", "hold", False),
+        ("orders", None, None, True),
+        ("orders", "hold", None, False),
+        ("orders", None, "hold", False),
+        ("orders", "hold", "resend", True),
+        ("desk", None, None, True),
+    ],
+)
+@pytest.mark.parametrize("way", ["crash", "lost answer"])
+def test_in_doubt_is_held_or_resent_as_the_step_says_then_the_channel_then_its_topics_kind(
+    any_store: Store, topic: str, on_channel: str | None, on_step: str | None, is_resent: bool, way: str
+) -> None:
+    channels = {"email": channel(in_doubt=on_channel)}
+    shop, enrollment = open_shop(any_store, ScriptedProvider(), send(topic=topic, in_doubt=on_step), channels=channels)
+    if way == "crash":
+        crash_after_claim(shop, enrollment, taken=True)
+    else:
+        shop.providers["email"].answers.append(taken_then(shop.providers["email"], NO_ANSWER))
+    results = perform_until_settled(shop, enrollment)
+    assert results[-1] == (SENT if is_resent else Sent(outcome="in_doubt"))
+    assert len(shop.received) == (2 if is_resent else 1), "resending risks a second one: its author says so"
+    assert shop.delivery().status == ("sent" if is_resent else "in_doubt")
+
+
 @pytest.mark.parametrize("topic", ["news", "orders"])
 @pytest.mark.parametrize("taken", [True, False])
 def test_with_the_providers_own_key_it_is_handed_over_again(any_store: Store, topic: str, taken: bool) -> None:
