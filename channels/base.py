@@ -126,6 +126,11 @@ class ChannelAdapter(ABC, Generic[S]):
         """Names of the settings, as authored."""
         return tuple(field.alias or name for name, field in cls.Settings.model_fields.items())
 
+    @classmethod
+    def check_blocks(cls, blocks: Sequence[Any]) -> list[str]:  # noqa: ARG003 (whoever overrides it needs it)
+        """One sentence for each thing wrong with a template's `blocks` as authored; empty: fine, as far as we know."""
+        return []
+
     # Sending
 
     def send(self, message: Message) -> SendResult:
@@ -161,7 +166,10 @@ class ChannelAdapter(ABC, Generic[S]):
     # Receiving
 
     def verify(self, request: WebhookRequest) -> None:
-        """Returns if the request is provably the provider's and fresh; raises ReceiptRefused otherwise."""
+        """Returns if the request is provably the provider's and fresh; raises ReceiptRefused otherwise.
+
+        Where something that proves it cannot be reached, TransientChannelError: the provider shall try again.
+        """
         if len(request.body) > LARGEST_WEBHOOK:
             raise ReceiptRefused(f"a webhook body may have at most {LARGEST_WEBHOOK} bytes")
         if request.headers.get("content-encoding", "identity") != "identity":
@@ -169,7 +177,7 @@ class ChannelAdapter(ABC, Generic[S]):
             raise ReceiptRefused("a webhook body must not be compressed")
         try:
             return self.authenticate(request)
-        except ReceiptRefused:
+        except (ReceiptRefused, TransientChannelError):
             raise
         except Exception as error:
             failure = f"{self.name} could not verify the request ({type(error).__name__})"
@@ -179,7 +187,7 @@ class ChannelAdapter(ABC, Generic[S]):
         """What a verified request reports; raises ReceiptRefused where it cannot be read."""
         try:
             return self.read(request)
-        except ReceiptRefused:
+        except (ReceiptRefused, TransientChannelError):
             raise
         except Exception as error:
             failure = f"{self.name} could not read the request ({type(error).__name__})"

@@ -223,6 +223,13 @@ def parse_retry_after(value: str, now: datetime) -> timedelta | None:
     return min(max(aware - now, timedelta(0)), LONGEST_RETRY_AFTER)
 
 
+def parse_reset(value: str, now: datetime) -> timedelta | None:
+    """The wait until a rate limit begins anew at this Unix time, in seconds; None where it is none. At most a day."""
+    if not re.fullmatch(r"\d{1,12}", value, re.ASCII):
+        return None
+    return min(max(timedelta(seconds=int(value) - now.timestamp()), timedelta(0)), LONGEST_RETRY_AFTER)
+
+
 def basic_auth(user: str, password: str) -> str:
     """Value of an `Authorization` header."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

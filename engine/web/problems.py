@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from starlette.responses import JSONResponse, Response
 
-from engine.errors import BadInput, Conflict, NotFound, SojournError, StoreUnavailable
+from engine.errors import BadInput, Conflict, NotFound, SojournError, StoreUnavailable, TransientChannelError
 
 
 class Refused(SojournError):
@@ -28,6 +28,9 @@ def refusal(error: SojournError) -> Refused:
             return error
         case StoreUnavailable():
             return Refused(503, "store_unavailable", "the store is not available", headers={"Retry-After": "5"})
+        case TransientChannelError():
+            # Of a webhook: what proves it is out of reach, and the provider shall send it again.
+            return Refused(503, "provider_unavailable", "the provider cannot be reached", headers={"Retry-After": "30"})
         case NotFound():
             return Refused(404, "not_found", str(error))
         case Conflict():
