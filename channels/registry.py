@@ -52,7 +52,9 @@ def adapter_infos() -> Mapping[str, AdapterInfo]:
     """What the compiler needs of each registered adapter, by name."""
     return {
         name: AdapterInfo(
-            kind=None if adapter.serves_any_kind else adapter.capabilities.kind, check_settings=adapter.check_settings
+            kind=None if adapter.serves_any_kind else adapter.capabilities.kind,
+            check_settings=adapter.check_settings,
+            has_attachments=adapter.capabilities.has_attachments,
         )
         for name, adapter in known_adapters().items()
     }

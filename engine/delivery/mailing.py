@@ -15,6 +15,7 @@ from engine.expressions.facts import Facts
 from engine.plan.notices import CONFIRMING
 from engine.project import Channel, Project, Topic
 from engine.rendering import links
+from engine.rendering.attachments import Attachments
 from engine.rendering.document import with_pixel
 from engine.rendering.renderer import Rendered, Renderer
 from engine.rendering.tracking import Lead, plain_url, with_parameters
@@ -32,10 +33,12 @@ class Mailing:
         self._key = project_key
         self._public_url = public_url
         self._renderer = renderer
+        self._attachments = Attachments(project.root)
 
     def compose(self, passage: Passage, delivery: Delivery, channel: Channel, topic: Topic) -> tuple[Message, Rendered]:
         """The rendered message, its links stored. Raises RenderError."""
         facts, step = passage.facts, passage.step
+        locale = passage.profile.locale or self._project.locale
         minter = _Minter(self._key, self._public_url, passage, delivery, channel)
         unsubscribe = minter.link("unsubscribe", topic.name)
         found = {"unsubscribe": unsubscribe, "preferences": minter.link("preferences", topic.name)}
@@ -46,7 +49,7 @@ class Mailing:
         rendered = self._renderer.render(
             channel,
             step.template,
-            passage.profile.locale or self._project.locale,
+            locale,
             scope_of(self._project, facts, resolve(step.values, facts), found),
             self._lead(minter, delivery, channel, topic),
         )
@@ -67,6 +70,7 @@ class Mailing:
             text=rendered.text,
             blocks=tuple(rendered.blocks),
             headers=headers,
+            attachments=self._attachments.load(step.attachments, (locale, self._project.locale)),
             metadata={"journey": delivery.journey, "step": delivery.step_id},
             is_test=delivery.is_test,
         )

@@ -17,3 +17,4 @@ class AdapterInfo:
     kind: ChannelKind | None
     #: What is wrong with the settings, a sentence each; never a value.
     check_settings: Callable[[Mapping[str, Any]], list[str]]
+    has_attachments: bool = False

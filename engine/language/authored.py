@@ -27,6 +27,8 @@ class Authored:
     #: By name; of two with one name the first.
     journeys: Mapping[str, JourneyFile]
     segments: Mapping[str, SegmentEntry]
+    #: What is registered, by name.
+    adapters: Mapping[str, AdapterInfo]
 
 
 def read_project(
@@ -52,6 +54,7 @@ def read_project(
         project=project,
         journeys=_journeys(root, folder, problems),
         segments=_segments(root, folder / _SEGMENTS, problems),
+        adapters=adapters,
     )
 
 

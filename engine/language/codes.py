@@ -72,6 +72,8 @@ CODES: Mapping[str, str] = {
     "SJ604": "a marketing email without an unsubscribe link",
     "SJ605": "an email without a subject",
     "SJ606": "a marketing text message without a way to stop",
+    "SJ607": "an attachment that cannot be sent",
+    "SJ608": "a channel that carries no attachments",
     "SJ701": "a missing environment variable",
     "SJ702": "a channel's settings are wrong",
     "SJ703": "a channel of unknown kind",

@@ -9,6 +9,7 @@ from engine.errors import ProjectError
 from engine.language.adapters import AdapterInfo
 from engine.language.authored import Authored, read_project, read_scenarios
 from engine.language.checks import (
+    attachments,
     calls,
     catalogue,
     cycles,
@@ -30,6 +31,7 @@ from engine.project import Project
 
 #: Each looks at the whole project; the order does not matter, since problems are sorted.
 _CHECKS = (
+    attachments.check,
     calls.check,
     catalogue.check,
     cycles.check,

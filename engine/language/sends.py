@@ -50,6 +50,7 @@ class SendReader:
             template=template,
             topic=topic,
             values={} if values is None else self._mentions.values(values),
+            attachments=tuple(str(each.value) for each in fields.texts("attachments")),
             to=None if to is None else self._mentions.values(to),
             window=window,
             expires_seconds=expires,

@@ -33,7 +33,7 @@ from engine.plan.model import (
 
 #: Kind of step -> the keys that may stand beside it.
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "send": ("template", "with", "topic", "to", "window", "expires", "otherwise", "in_doubt"),
+    "send": ("template", "with", "attachments", "topic", "to", "window", "expires", "otherwise", "in_doubt"),
     "wait": (),
     "wait_for": ("since", "within", "then", "else"),
     "branch": ("else",),

@@ -210,6 +210,8 @@ class Send(_Step):
     template: str
     topic: str
     values: Mapping[str, Authored] = field(default_factory=dict)
+    #: Files by their path under `templates/attachments/`.
+    attachments: tuple[str, ...] = ()
     to: Authored | None = None
     window: Window | None = None
     expires_seconds: int | None = None

@@ -36,7 +36,7 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
 
 
 ADAPTERS = {
-    "smtp": AdapterInfo(kind="email", check_settings=lambda settings: []),
+    "smtp": AdapterInfo(kind="email", check_settings=lambda settings: [], has_attachments=True),
     "twilio": AdapterInfo(kind="sms", check_settings=check_settings),
     "vonage": AdapterInfo(kind="sms", check_settings=check_settings),
     "slack": AdapterInfo(kind="chat", check_settings=lambda settings: []),
