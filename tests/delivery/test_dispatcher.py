@@ -161,7 +161,7 @@ def test_a_transactional_message_whose_fate_nobody_can_find_out_is_sent_again(an
 def test_in_doubt_is_held_or_resent_as_the_step_says_then_the_channel_then_its_topics_kind(
     any_store: Store, topic: str, on_channel: str | None, on_step: str | None, is_resent: bool, way: str
 ) -> None:
-    channels = {"email": channel(in_doubt=on_channel)}
+    channels = {"email": channel(in_doubt=on_channel), "sms": channel("sms"), "chat": channel("chat")}
     shop, enrollment = open_shop(any_store, ScriptedProvider(), send(topic=topic, in_doubt=on_step), channels=channels)
     if way == "crash":
         crash_after_claim(shop, enrollment, taken=True)
