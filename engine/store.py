@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from engine.consent.model import ConsentRecord, Suppression
 from engine.delivery.model import Decision, Delivery
@@ -31,8 +32,7 @@ from engine.profiles.model import Event, Profile
 JourneyState = Literal["active", "paused", "stopped", "retired"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JourneyRecord:
+class JourneyRecord(Struct, frozen=True, kw_only=True):
     """A deployed journey."""
 
     journey: str
@@ -46,8 +46,7 @@ class JourneyRecord:
     note: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """How many people inside a journey stand at one step of one version."""
 
     digest: str
@@ -58,8 +57,7 @@ class Place:
     people: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LinkRecord:
+class LinkRecord(Struct, frozen=True, kw_only=True):
     """What a short token in a message stands for; found by the token's hash."""
 
     token_hash: str
@@ -76,8 +74,7 @@ class LinkRecord:
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeyRecord:
+class KeyRecord(Struct, frozen=True, kw_only=True):
     """An API key, by its hash."""
 
     key_hash: str

@@ -19,9 +19,10 @@ Deny beats allow, unknown denies. The fold depends on what the records say, neve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.consent.model import ConsentRecord
 from engine.project import Topic
@@ -39,8 +40,7 @@ Reason = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConsentDecision:
+class ConsentDecision(Struct, frozen=True, kw_only=True):
     is_allowed: bool
     reason: Reason
     #: The record relied on: the grant that allows it, or whatever denies it; None where there is none.

@@ -6,9 +6,10 @@ Every method writes in the caller's transaction, under the profile's lock, and q
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from engine.consent.addresses import address_hash
 from engine.consent.decide import (

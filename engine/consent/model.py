@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 #: `grant` (pending where double opt-in applies), `confirm`, `withdraw`, `object`.
 Action = Literal["grant", "confirm", "withdraw", "object"]
@@ -13,8 +14,7 @@ Action = Literal["grant", "confirm", "withdraw", "object"]
 Actor = Literal["person", "import", "api", "agent", "provider", "system"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConsentRecord:
+class ConsentRecord(Struct, frozen=True, kw_only=True):
     """One entry of the ledger; append-only."""
 
     consent_id: str
@@ -39,7 +39,11 @@ class ConsentRecord:
     expires_at: datetime | None = None
     #: For `soft_opt_in`: `sale`, `own_similar_products`, `opt_out_offered_at_collection`, `opt_out_in_every_message`.
     #: Otherwise whatever proves it. Erasable.
-    evidence: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    evidence: Mapping[str, Any] = {}
+
+    def __repr__(self) -> str:
+        """Without the evidence, which may hold anything: a repr ends up in logs."""
+        return f"ConsentRecord({self.consent_id}, {self.action}, {self.channel}/{self.topic}, {self.occurred_at})"
 
 
 #: `hard_bounce`, `sms_stop` and `erased` block everything; `complaint`, `revocation` (worded like one, queued for
@@ -48,8 +52,7 @@ SuppressionKind = Literal["hard_bounce", "sms_stop", "erased", "complaint", "rev
 BLOCKS_ALL: tuple[SuppressionKind, ...] = ("hard_bounce", "sms_stop", "erased")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Suppression:
+class Suppression(Struct, frozen=True, kw_only=True):
     """A block on an address of one channel kind, whatever the consent. Kept by keyed hash: it survives erasure."""
 
     suppression_id: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.consent.decide import ConsentDecision, decide_consent
 from engine.consent.model import ConsentRecord, Suppression
@@ -13,8 +14,7 @@ from engine.consent.suppression import blocking
 from engine.project import Topic
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Permission:
+class Permission(Struct, frozen=True, kw_only=True):
     """Whether a message may go to an address, with everything that was looked at."""
 
     #: What stops it, or None.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from engine.delivery.model import TAKEN, Decision, Delivery
 from engine.plan.effects import Result, Sent

@@ -13,9 +13,11 @@ is held as `in_doubt` and all else is sent again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine import ids
 from engine.consent.ledger import Ledger
@@ -46,12 +48,11 @@ _SHORTEST_RETRY = timedelta(seconds=1)
 _RETRY_FOR = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """A message that is committed to be sent: the provider may be called now."""
 
     delivery: Delivery
-    message: Message = field(repr=False)
+    message: Message
     decision: Decision
     #: It was handed over before and nobody knows what came of it: the provider may have it already.
     is_doubtful: bool = False

@@ -8,9 +8,10 @@ That the enrollment is over (`ended`) has been looked at before, in the same tra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
 
 from engine import ids
 from engine.consent.addresses import address_hash
@@ -30,8 +31,7 @@ from engine.project import Channel, Project, Topic
 from engine.store import Unit
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(Struct, frozen=True):
     """One visit of one `send` on its way through the gate, inside a transaction under the profile's lock."""
 
     unit: Unit
@@ -54,18 +54,21 @@ class Passage:
         return None if seconds is None else self.effect.reached_at + timedelta(seconds=seconds)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """The gate's answer for one channel."""
 
     channel: Channel
     #: None lets the message go.
     outcome: Outcome | None
-    address: str | None = field(repr=False)
+    address: str | None
     #: What was looked at, in ids and codes.
     inputs: Mapping[str, Any]
     #: When a held message may be tried again.
     until: datetime | None = None
+
+    def __repr__(self) -> str:
+        """Without the address: a repr ends up in logs."""
+        return f"Verdict({self.channel.name}, {self.outcome or 'goes'}, {self.inputs})"
 
 
 class Gate:

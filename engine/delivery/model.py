@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.plan.model import Outcome
 
@@ -29,8 +30,7 @@ TAKEN: tuple[Status, ...] = ("sent", "delivered", "bounced", "complained", "open
 COUNTED: tuple[Status, ...] = ("claimed", "in_doubt", "held_out", *TAKEN)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True, kw_only=True):
     """One message of one visit; owner of the idempotency key."""
 
     delivery_id: str
@@ -47,7 +47,7 @@ class Delivery:
     template: str
     status: Status
     #: Person's address; erasable.
-    to: str = field(repr=False)
+    to: str
     is_marketing: bool
     is_test: bool = False
     claimed_at: datetime
@@ -56,15 +56,18 @@ class Delivery:
     first_attempt_at: datetime | None = None
     attempts: int = 0
     provider_message_id: str | None = None
-    subject: str | None = field(default=None, repr=False)
-    html: str | None = field(default=None, repr=False)
-    text: str | None = field(default=None, repr=False)
+    subject: str | None = None
+    html: str | None = None
+    text: str | None = None
     #: Code of the last failure, never its text.
     error: str | None = None
 
+    def __repr__(self) -> str:
+        """Neither whose address it is nor what it says: a repr ends up in logs."""
+        return f"Delivery({self.delivery_id}, {self.status}, {self.journey}/{self.step_id}, via {self.via})"
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decision:
+
+class Decision(Struct, frozen=True, kw_only=True):
     """One passage through the gate for one channel, with all its inputs, whichever way it went."""
 
     decision_id: str
@@ -81,4 +84,4 @@ class Decision:
     #: When a held message may go, for `quiet` and `capped` that wait.
     until: datetime | None = None
     #: The consent record relied on, cap counts, zone, template digest, suppression ids … ids and codes only.
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = {}

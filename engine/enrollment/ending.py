@@ -7,8 +7,9 @@ and inside every dispatch, against the store, so an exit that was acknowledged i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from engine import ids
 from engine.delivery.closing import give_up

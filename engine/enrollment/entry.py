@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from engine import ids
 from engine.enrollment.ending import Exits, end_enrollment
@@ -19,8 +20,7 @@ from engine.profiles.model import Event, Profile, Value
 from engine.store import Unit
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Occasion:
+class Occasion(Struct, frozen=True, kw_only=True):
     """What would begin an enrollment."""
 
     #: The moment of entry: when the event was taken in, or when the sweep, the call or the end happened.
@@ -28,7 +28,7 @@ class Occasion:
     #: The triggering event, where there is one.
     event: Event | None = None
     #: What `trigger.PROP` will read: the event's properties, the `with` values, the ended journey.
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: Mapping[str, Value] = {}
     #: Where there is no event, what tells it from others of the same instant: the step that starts it, say.
     origin: str = ""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from engine.plan.effects import Arrived, Left, Moved, Reconsider, Resumed, Started
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Enrollment:
+class Enrollment(Struct, frozen=True, kw_only=True):
     """One profile's way through one version of a journey. The store's word on whether it lives is the last."""
 
     enrollment_id: str
@@ -28,7 +28,7 @@ class Enrollment:
     #: Timestamp from which exits, goals and awaited events count.
     trigger_at: datetime
     #: What `trigger.PROP` reads.
-    trigger: Mapping[str, Any] = field(default_factory=dict)
+    trigger: Mapping[str, Any] = {}
     state: Literal["active", "ended"] = "active"
     reason: str | None = None
     ended_at: datetime | None = None
@@ -45,13 +45,12 @@ class Enrollment:
     #: While `waiting == "event"`: events from this timestamp on count.
     awaits_since: datetime | None = None
     #: What steps left behind: step id -> {"event_id": …, "response": …, "outcome": …, "side": …}.
-    steps: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    steps: Mapping[str, Mapping[str, Any]] = {}
     #: `PROFILE/NUMBER` at entry, where a merge has changed either since: its carrier goes on knowing it by them.
     entered_as: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """An entry refused, with its reason (`held_back too_late no_key already_met not_matched active again limit`)."""
 
     refusal_id: str
@@ -63,8 +62,7 @@ class Refusal:
     event_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrailEntry:
+class TrailEntry(Struct, frozen=True, kw_only=True):
     """One line of an enrollment's own record, in order of `seq`."""
 
     enrollment_id: str
@@ -75,15 +73,14 @@ class TrailEntry:
     step_id: str | None = None
     visit: int = 0
     #: Ids and codes; never an address or a body.
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = {}
 
 
 #: What a carrier delivers to the interpreter of an enrollment.
 Nudge = Started | Arrived | Left | Resumed | Reconsider | Moved
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stimulus:
+class Stimulus(Struct, frozen=True, kw_only=True):
     """An input for an enrollment, committed with the change that caused it and delivered afterwards, at least once."""
 
     #: Given by the store, ascending; 0 before it is stored.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec.structs import replace
 
 from engine.enrollment.changes import JourneyChange, compare, vanished
 from engine.enrollment.ending import end_enrollment

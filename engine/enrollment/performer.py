@@ -8,9 +8,12 @@ whether it has already come, under the profile's lock: nothing falls between.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine import ids, schedule
 from engine.delivery.dispatcher import Claim, Dispatcher
@@ -62,8 +65,7 @@ class Forced:
     split: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scene:
+class _Scene(Struct, frozen=True):
     """One step being performed in one transaction."""
 
     unit: Unit

@@ -8,8 +8,9 @@ were moved about or re-timed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from engine.enrollment.facts import FactsSource
 from engine.enrollment.planbook import Planbook, segments_named

@@ -11,10 +11,11 @@ import math
 import re
 import zoneinfo
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from engine import ids
 from engine.consent.addresses import address_hash, normalise

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from msgspec import Struct
 
 #: `event`: `ref` is an event id. `changed`: the profile's attributes or zone changed; `detail["names"]` says which
 #: (none: something else did that segments ask about).
@@ -13,8 +14,7 @@ from typing import Any, Literal
 OccurrenceKind = Literal["event", "changed", "consented", "ended", "erased"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True, kw_only=True):
     """Something committed whose effects have not been worked out yet."""
 
     #: Given by the store, ascending; 0 before it is stored.
@@ -22,12 +22,11 @@ class Occurrence:
     profile_id: str
     kind: OccurrenceKind
     ref: str = ""
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = {}
     at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Due:
+class Due(Struct, frozen=True, kw_only=True):
     """A moment at which only time will change something. One row per `(kind, profile_id, subject)`."""
 
     #: `inactive`: a lapse. `date`: a date trigger. `schedule`: a broadcast. `segment`: membership may change.
@@ -42,8 +41,7 @@ class Due:
     basis: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Membership:
+class Membership(Struct, frozen=True, kw_only=True):
     """Whether a profile belongs to a segment, as last evaluated."""
 
     profile_id: str

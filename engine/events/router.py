@@ -10,8 +10,9 @@ The order within one event: it converts, it ends, it is awaited, it changes memb
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from engine.enrollment.awaiting import awaited
 from engine.enrollment.ending import Exits, end_enrollment

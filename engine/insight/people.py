@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from engine import ids
 from engine.errors import NotFound
@@ -43,7 +45,7 @@ def export(unit: Unit, profile: Profile) -> dict[str, Any]:
     }
 
 
-def as_json(record: Any) -> dict[str, Any]:
+def as_json(record: Struct) -> dict[str, Any]:
     """A record's fields as JSON; instants in ISO 8601, UTC."""
     return {name: _plain(value) for name, value in asdict(record).items()}
 

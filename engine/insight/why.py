@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from engine.enrollment.model import Enrollment
 from engine.insight.people import as_json, iso
 from engine.insight.words import REFUSALS, STATUSES, decision_words, trail_words
@@ -22,8 +24,7 @@ Kind = Literal["refused", "trail", "decision", "delivery"]
 _ORDER: Mapping[Kind, int] = {"refused": 0, "trail": 1, "decision": 2, "delivery": 3}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True):
     """One thing that happened."""
 
     at: datetime

@@ -7,31 +7,29 @@ A driver hands `advance` one input at a time and carries out the effects that co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 from engine.plan.model import Outcome
 
 
 # ── results of performing a step ─────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
+class Done(Struct, frozen=True, kw_only=True):
     """The step is done (or was passed over): on to its `next`."""
 
     kind: Literal["done"] = "done"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chosen:
+class Chosen(Struct, frozen=True, kw_only=True):
     """A branch, split, awaited event or `repeat` has decided where to go; None is the step's `next`."""
 
     goto: str | None
     kind: Literal["chosen"] = "chosen"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WaitUntil:
+class WaitUntil(Struct, frozen=True, kw_only=True):
     """Wait until then (None: until an event or an exit), and perform the same visit again when it comes.
 
     Of a `wait` step: its moment. Of a `wait_for`: `within`. Of a `send`: quiet hours, a cap, a provider's retry.
@@ -44,24 +42,21 @@ class WaitUntil:
     kind: Literal["wait_until"] = "wait_until"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True, kw_only=True):
     """A send has its outcome; the plan's `otherwise` says what follows."""
 
     outcome: Outcome
     kind: Literal["sent"] = "sent"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Over:
+class Over(Struct, frozen=True, kw_only=True):
     """The enrollment is over: an exit, a goal, a restart, an erasure; the store already says so."""
 
     reason: str
     kind: Literal["over"] = "over"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class Held(Struct, frozen=True, kw_only=True):
     """The journey is paused: the step was not taken."""
 
     kind: Literal["held"] = "held"
@@ -71,13 +66,11 @@ Result = Done | Chosen | WaitUntil | Sent | Over | Held
 
 
 # ── inputs ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Started:
+class Started(Struct, frozen=True, kw_only=True):
     kind: Literal["started"] = "started"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Performed:
+class Performed(Struct, frozen=True, kw_only=True):
     """The result of the `Perform` with the same step, visit and attempt."""
 
     step_id: str
@@ -87,15 +80,13 @@ class Performed:
     kind: Literal["performed"] = "performed"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Woke:
+class Woke(Struct, frozen=True, kw_only=True):
     """`wake_at` has come."""
 
     kind: Literal["woke"] = "woke"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arrived:
+class Arrived(Struct, frozen=True, kw_only=True):
     """An awaited event came; the router has recorded it as the step's event. `goto` as in `Chosen`."""
 
     step_id: str
@@ -104,30 +95,26 @@ class Arrived:
     kind: Literal["arrived"] = "arrived"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Left:
+class Left(Struct, frozen=True, kw_only=True):
     """The enrollment was ended from outside; the store already says so."""
 
     reason: str
     kind: Literal["left"] = "left"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resumed:
+class Resumed(Struct, frozen=True, kw_only=True):
     """The journey goes on after a pause."""
 
     kind: Literal["resumed"] = "resumed"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reconsider:
+class Reconsider(Struct, frozen=True, kw_only=True):
     """Something that a waiting step depends on has changed (the profile's zone): compute its moment again."""
 
     kind: Literal["reconsider"] = "reconsider"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Moved:
+class Moved(Struct, frozen=True, kw_only=True):
     """A deploy moves the person to another version. The driver hands that version's plan to `advance` along with it.
 
     Where the person's step has vanished from it and is not mapped, the move cannot be made: no effect follows, and the
@@ -143,8 +130,7 @@ Input = Started | Performed | Woke | Arrived | Left | Resumed | Reconsider | Mov
 
 
 # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Perform:
+class Perform(Struct, frozen=True, kw_only=True):
     """Perform a step against the store, and hand back `Performed`."""
 
     step_id: str
@@ -163,8 +149,7 @@ class Perform:
     kind: Literal["perform"] = "perform"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True, kw_only=True):
     """Record the end, for this reason; nothing follows."""
 
     reason: str

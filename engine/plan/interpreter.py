@@ -14,9 +14,10 @@ Rules
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from engine.plan.effects import (
     Arrived,

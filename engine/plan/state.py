@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+
+from msgspec import Struct
 
 #: What the person is doing between two inputs.
 #:   `performing`  a step is being performed; its result is awaited
@@ -15,8 +16,7 @@ from typing import Literal
 Mode = Literal["performing", "waiting", "held", "over"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pass:
+class Pass(Struct, frozen=True, kw_only=True):
     """How far a `repeat` has come."""
 
     #: Passes begun.
@@ -25,8 +25,7 @@ class Pass:
     began_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class State:
+class State(Struct, frozen=True, kw_only=True):
     """One enrollment's place in its plan."""
 
     enrollment_id: str
@@ -42,9 +41,9 @@ class State:
     #: Calls of `Perform` in this visit, this one included: 1, and more after a deferral, a retry or a re-computation.
     attempt: int = 0
     #: Visits so far, by step.
-    visits: Mapping[str, int] = field(default_factory=dict)
+    visits: Mapping[str, int] = {}
     #: When each step last began: what `since: STEP_ID` counts from.
-    began: Mapping[str, datetime] = field(default_factory=dict)
-    passes: Mapping[str, Pass] = field(default_factory=dict)
+    began: Mapping[str, datetime] = {}
+    passes: Mapping[str, Pass] = {}
     #: The goto list that an outcome led into has no memory of its own: its last step's `next` leads back.
     reason: str | None = None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from engine.project import Cap
 from engine.schedule import format_duration
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CapDecision:
+class CapDecision(Struct, frozen=True, kw_only=True):
     is_capped: bool
     #: The first moment at which every cap allows one more; None where they do now, or never will.
     until: datetime | None = None

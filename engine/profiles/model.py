@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 #: What an attribute, a property or a computed value may be: JSON, and datetime, date, timedelta while computing.
 Value = Any
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True, kw_only=True):
     """One person whom we may message."""
 
     #: Opaque and derived (`engine.ids.profile_id`); the only name of a person in histories, logs and metrics.
@@ -23,12 +23,12 @@ class Profile:
     #: E.164.
     phone: str | None = None
     #: Handle per chat channel: `{"chat": "U123"}`.
-    chat: Mapping[str, str] = field(default_factory=dict)
+    chat: Mapping[str, str] = {}
     #: IANA name, or None: then the project's holds.
     timezone: str | None = None
     #: BCP 47 tag (`es-MX`), or None: then the project's holds.
     locale: str | None = None
-    attributes: Mapping[str, Value] = field(default_factory=dict)
+    attributes: Mapping[str, Value] = {}
     created_at: datetime | None = None
     #: Set when the person was erased: no attribute or address is left, and nothing is ever sent.
     erased_at: datetime | None = None
@@ -59,8 +59,7 @@ class Profile:
 OWN_FIELDS = ("email", "phone", "timezone", "locale")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """An immutable fact about a profile."""
 
     #: Derived from the sender's `message_id`: a repeat is the same event.
@@ -71,7 +70,7 @@ class Event:
     timestamp: datetime
     #: When it was taken in.
     received_at: datetime
-    properties: Mapping[str, Value] = field(default_factory=dict)
+    properties: Mapping[str, Value] = {}
     #: `intake` came from outside, `receipt` from a provider, `emit` from a journey; `identify` says that attributes
     #: were set by a call from outside, and is never routed.
     source: str = "intake"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from msgspec.structs import asdict
 from sqlalchemy import JSON, TIMESTAMP, BigInteger, Dialect, Integer, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -58,7 +59,7 @@ class Nudged(TypeDecorator[Nudge]):
     cache_ok = True
 
     def process_bind_param(self, value: Nudge | None, dialect: Dialect) -> Any:  # noqa: ARG002
-        return None if value is None else {name: getattr(value, name) for name in value.__slots__}
+        return None if value is None else asdict(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Nudge | None:  # noqa: ARG002
         return None if value is None else _NUDGES[value["kind"]](**value)

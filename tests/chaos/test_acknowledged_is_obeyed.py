@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.delivery.message import Message
 from engine.enrollment.ending import end_enrollment
@@ -72,7 +73,7 @@ def new_address(shop: Shop, unit: Unit, profile: Profile) -> object:
 def pause(shop: Shop, unit: Unit, profile: Profile) -> object:
     record = unit.journeys.find("cart")
     assert record is not None
-    return unit.journeys.save(replace(record, state="paused"))
+    return unit.journeys.save(structs.replace(record, state="paused"))
 
 
 def routed_end(shop: Shop, unit: Unit, profile: Profile) -> object:

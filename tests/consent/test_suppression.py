@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from engine.consent.model import SuppressionKind
 from engine.consent.suppression import blocking, suppression_of

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from engine.enrollment.operations import Going
 from engine.errors import Conflict, NotFound
@@ -175,7 +176,7 @@ def test_who_enters_in_the_instant_of_a_stop_is_stopped_at_the_first_step(any_st
     enrollment = shop.enrolled()
     with any_store.transaction() as unit:
         # As a stop in another process, which has looked before this entry was committed.
-        unit.journeys.save(replace(record_in(unit), state="stopped"))
+        unit.journeys.save(structs.replace(record_in(unit), state="stopped"))
     shop.settle()
     [ended] = shop.enrollments()
     assert (ended.enrollment_id, ended.reason) == (enrollment.enrollment_id, "stopped")

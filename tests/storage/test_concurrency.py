@@ -8,9 +8,9 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from engine.errors import StoreUnavailable
 from engine.storage import database as database_module

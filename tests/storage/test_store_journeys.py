@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from engine.delivery.model import COUNTED, TAKEN
 from engine.store import Place, Store

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NoReturn
 
 import pytest
+from msgspec.structs import replace
 
 from engine.enrollment.model import Nudge
 from engine.plan.effects import Arrived, Left, Reconsider, Resumed, Started

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 _LOG = ("received_at", "consent_id", "profile_id", "action", "channel", "topic", "actor", "source", "wording")
 _SUPPRESSIONS = ("created_at", "suppression_id", "channel_kind", "kind", "source", "lifted_at")
-_FIELDS = tuple(field.name for field in fields(ConsentRecord))
+_FIELDS = ConsentRecord.__struct_fields__
 
 Channel = Annotated[str | None, typer.Option("--channel", help="Default: all channels.")]
 Topic = Annotated[str | None, typer.Option("--topic", help="Default: all topics.")]

@@ -6,10 +6,12 @@ What an import says is `by: import`: it never lifts what the person has said the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from engine import ids
 from engine.consent.addresses import address_hash, normalise

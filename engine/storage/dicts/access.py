@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.storage.dicts.shelf import Journal, Shelf
 from engine.store import KeyRecord, LinkRecord

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from engine.profiles.model import Event
 from engine.storage.dicts.shelf import Journal, Shelf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterator
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
@@ -38,10 +39,25 @@ class Journal:
 class Index(Generic[V]):
     """Groups of a shelf's records, each in the order of its key. Made by `Shelf.index`."""
 
-    def __init__(self, rows: dict[Any, tuple[int, V]], place: Callable[[V], Place | None]) -> None:
+    def __init__(
+        self, rows: dict[Any, tuple[int, V]], kept: list[Index[V]], place: Callable[[V], Place | None]
+    ) -> None:
         self._rows = rows
+        self._kept = kept
         self.place = place
-        self._groups: dict[Hashable, list[tuple[Any, ...]]] = {}
+
+    @cached_property
+    def _groups(self) -> dict[Hashable, list[tuple[Any, ...]]]:
+        """Made when first read, and kept from then on: of most indexes a play asks nothing before its end."""
+        groups: dict[Hashable, list[tuple[Any, ...]]] = {}
+        for key, (number, value) in self._rows.items():
+            place = self.place(value)
+            if place is not None:
+                groups.setdefault(place[0], []).append((*place[1], number, key))
+        for entries in groups.values():
+            entries.sort()
+        self._kept.append(self)
+        return groups
 
     def all(self, group: Hashable = None) -> list[V]:
         return [self._rows[entry[-1]][1] for entry in self._groups.get(group, ())]
@@ -101,14 +117,13 @@ class Shelf(Generic[K, V]):
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._rows: dict[K, tuple[int, V]] = {}
-        self._indexes: list[Index[V]] = []
+        #: Those that were read before, and follow every change.
+        self._kept: list[Index[V]] = []
         self._inserted = 0
 
     def index(self, place: Callable[[V], Place | None]) -> Index[V]:
-        """A further index; records for which `place` is None are not in it. Before the first record is put."""
-        index = Index(self._rows, place)
-        self._indexes.append(index)
-        return index
+        """A further index; records for which `place` is None are not in it."""
+        return Index(self._rows, self._kept, place)
 
     def __contains__(self, key: K) -> bool:
         return key in self._rows
@@ -140,7 +155,7 @@ class Shelf(Generic[K, V]):
             self._restore(key, old, None)
 
     def _restore(self, key: K, old: tuple[int, V] | None, new: tuple[int, V] | None) -> None:
-        for index in self._indexes:
+        for index in self._kept:
             before = None if old is None else index.place(old[1])
             after = None if new is None else index.place(new[1])
             if before == after:

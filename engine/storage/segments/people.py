@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, null, select
 
@@ -27,8 +27,8 @@ _DELIVERIES = Records(Delivery, deliveries)
 #: Whether and when a message went out is asked for, never what it said.
 _SENT = select(
     *(
-        null().label(field.name) if field.name in ("subject", "html", "text") else deliveries.c[field.name]
-        for field in fields(Delivery)
+        null().label(name) if name in ("subject", "html", "text") else deliveries.c[name]
+        for name in Delivery.__struct_fields__
     )
 )
 

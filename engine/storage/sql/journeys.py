@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam
 
 from engine.storage.sql.records import Records
@@ -12,8 +12,7 @@ from engine.storage.tables import journeys, plans
 from engine.store import JourneyRecord
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _PlanRow:
+class _PlanRow(Struct, frozen=True, kw_only=True):
     digest: str
     journey: str
     document: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from engine.profiles.model import Profile
@@ -26,8 +26,7 @@ from engine.storage.tables import (
 from engine.storage.tables import identifiers as identifier_table
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Identifier:
+class _Identifier(Struct, frozen=True, kw_only=True):
     kind: str
     value: str
     profile_id: str

@@ -6,14 +6,14 @@ Statements are built once, at import: building one costs more than running it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
 from sqlalchemy import Connection, Insert, Select, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-R = TypeVar("R")
+R = TypeVar("R", bound=Struct)
 
 
 class Records(Generic[R]):
@@ -22,9 +22,8 @@ class Records(Generic[R]):
     def __init__(self, record: type[R], table: Table, *, key: Sequence[str] = (), without: Sequence[str] = ()) -> None:
         """`key`: the columns by which a record is replaced. `without`: fields that the database gives."""
         self._record = record
-        names = [field.name for field in fields(record)]  # type: ignore[arg-type]
-        self._names = tuple(names)
-        self._written = tuple(name for name in names if name not in without)
+        self._names = record.__struct_fields__
+        self._written = tuple(name for name in self._names if name not in without)
         self._values = attrgetter(*self._written)
         self._insert = _inserts(table, self._written, key, "nothing")
         self._replace = _inserts(table, self._written, key, "replace")
