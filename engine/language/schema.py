@@ -67,7 +67,7 @@ def project_names(
 
 def _templates(folders: list[Path]) -> tuple[str, ...]:
     """Their names: the path of each file without its locale and ending."""
-    files = ((folder, path) for folder in folders for path in folder.rglob("*") if path.suffix in (".html", ".txt"))
+    files = ((folder, path) for folder in folders for path in folder.rglob("*") if path.suffix in (".html", ".mjml", ".txt"))
     return tuple(
         sorted({(path.parent / path.name.split(".")[0]).relative_to(folder).as_posix() for folder, path in files})
     )

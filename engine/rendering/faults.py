@@ -13,6 +13,7 @@ from jinja2.exceptions import SecurityError
 
 from engine.errors import RenderError
 from engine.rendering.document import ScriptedLink
+from engine.rendering.mjml import BadMjml
 from engine.rendering.sandbox import MAX_OUTPUT, MAX_SECONDS, MAX_STEPS, NotText, TooMuch
 
 _NAMED = re.compile(r"'([A-Za-z_][A-Za-z0-9_]*)' is undefined")
@@ -63,6 +64,8 @@ def _what(error: Exception) -> str:
             return "it includes a template that does not exist in templates/shared/ or templates/"
         case RecursionError():
             return "it includes or calls itself without end"
+        case BadMjml():
+            return str(error)
         case ScriptedLink():
             return "a link would run code; links are http, https, mailto, tel or sms"
         case _:

@@ -23,7 +23,7 @@ def inspect_template(root: Path, folder: str, template: str, library: Library | 
     """The facts of a template under `templates/FOLDER/`; `library` saves reading the folder again for each."""
     library = library or Library(root)
     files = library.variants(folder, template)
-    pages = [file for file in files if file.extension == "html"]
+    pages = [file for file in files if file.is_page]
     walker = Walker(library)
     without_unsubscribe = []
     without_stop = []
@@ -36,7 +36,7 @@ def inspect_template(root: Path, folder: str, template: str, library: Library | 
         if not walker.mentioned & _LINKS:
             without_unsubscribe.append(file)
         if pages and file.extension == "txt" and file.text != file.parts.body:
-            walker.report(file, 1, "a text twin takes its front matter from the `.html`", "delete the front matter")
+            walker.report(file, 1, "a text twin takes its front matter from the page", "delete the front matter")
     return TemplateFacts(
         files=tuple(from_root(file) for file in files),
         variables=tuple(sorted(walker.variables, key=lambda each: (each.file, each.line, each.column, each.path))),

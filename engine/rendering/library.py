@@ -27,7 +27,9 @@ _LOCALE = r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*"
 _FOLDER = re.compile(_NAME)
 _TEMPLATE = re.compile(rf"{_NAME}(?:/{_NAME})*")
 _PLACE = re.compile(r"\{\{[-+]?\s*content\b")
-_FILE = re.compile(rf"(?P<stem>{_NAME}(?:/{_NAME})*)(?:\.(?P<locale>{_LOCALE}))?\.(?P<extension>html|txt)")
+_FILE = re.compile(rf"(?P<stem>{_NAME}(?:/{_NAME})*)(?:\.(?P<locale>{_LOCALE}))?\.(?P<extension>html|mjml|txt)")
+#: Extensions of what becomes a mail's page, in the order in which they are looked for.
+PAGES = ("html", "mjml")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,12 +40,17 @@ class TemplateFile:
     stem: str
     #: The locale in its name, or empty.
     locale: str
-    #: `html` or `txt`.
+    #: `html`, `mjml` or `txt`.
     extension: str
     text: str = field(repr=False)
     parts: FrontMatter = field(repr=False)
     #: What is wrong with the file itself (size, encoding, front matter).
     problems: tuple[TemplateProblem, ...] = ()
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a mail's page comes of it, and not a text."""
+        return self.extension in PAGES
 
 
 class Library:
@@ -67,11 +74,13 @@ class Library:
         """Every suffix that a file has, none first."""
         return ("", *sorted(self._locales))
 
-    def find(self, folder: str, template: str, extension: str, locales: tuple[str, ...]) -> TemplateFile | None:
+    def find(
+        self, folder: str, template: str, extensions: tuple[str, ...], locales: tuple[str, ...]
+    ) -> TemplateFile | None:
         """The file of a channel's template for the first of the locales that has one, or None."""
         if not _FOLDER.fullmatch(folder) or not _TEMPLATE.fullmatch(template):
             return None
-        return self._first(f"{folder}/{template}", extension, locales)
+        return self._first(f"{folder}/{template}", extensions, locales)
 
     def find_partial(self, name: str, locales: tuple[str, ...]) -> TemplateFile | None:
         """The file that an include or an extends names, in the first of the locales that has it, or None."""
@@ -80,7 +89,7 @@ class Library:
             return None
         # A name that says its locale means that very file.
         locales = (parts["locale"],) if parts["locale"] else locales
-        found = (self._first(folder + parts["stem"], parts["extension"], locales) for folder in PARTIAL_FOLDERS)
+        found = (self._first(folder + parts["stem"], (parts["extension"],), locales) for folder in PARTIAL_FOLDERS)
         return next((file for file in found if file), None)
 
     def find_layout(self, locales: tuple[str, ...]) -> TemplateFile | None:
@@ -89,12 +98,13 @@ class Library:
         return layout if layout and takes_fragments(layout) else None
 
     def variants(self, folder: str, template: str) -> tuple[TemplateFile, ...]:
-        """All files of a template, in every locale and with either extension, by path."""
+        """All files of a template, in every locale and with each extension, by path."""
         stem = f"{folder}/{template}"
         return tuple(file for path, file in sorted(self._files.items()) if file.stem == stem)
 
-    def _first(self, stem: str, extension: str, locales: tuple[str, ...]) -> TemplateFile | None:
-        paths = (f"{stem}.{locale}.{extension}" if locale else f"{stem}.{extension}" for locale in locales)
+    def _first(self, stem: str, extensions: tuple[str, ...], locales: tuple[str, ...]) -> TemplateFile | None:
+        stems = (f"{stem}.{locale}" if locale else stem for locale in locales)
+        paths = (f"{each}.{extension}" for each in stems for extension in extensions)
         return next((self._files[path] for path in paths if path in self._files), None)
 
 

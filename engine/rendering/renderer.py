@@ -18,7 +18,8 @@ from engine.project import Channel, Project
 from engine.rendering.document import check_links, in_skeleton, is_whole, with_inlined_styles, with_preheader
 from engine.rendering.faults import faults
 from engine.rendering.filters import FILTERS
-from engine.rendering.library import Library, TemplateFile
+from engine.rendering.library import PAGES, Library, TemplateFile
+from engine.rendering.mjml import to_html
 from engine.rendering.plain_text import text_of
 from engine.rendering.sandbox import MAX_OUTPUT, Sandbox, TooMuch, located, rendering
 from engine.rendering.scope import plain_scope, with_escaped_marks
@@ -51,6 +52,7 @@ class _Compiled:
     #: Of the text, not of the reader.
     locale: str
     digest: str
+    is_mjml: bool
     body: Template
     #: The text twin, or None: derived.
     twin: Template | None
@@ -87,7 +89,7 @@ class Renderer:
         self._keeps_bodies = keeps_bodies
         self._library = Library(project.root)
         self._desks: dict[tuple[str, ...], _Desk] = {}
-        self._compiled: dict[tuple[str, str, str, tuple[str, ...]], _Compiled] = {}
+        self._compiled: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], _Compiled] = {}
 
     def digest(self, channel: Channel, template: str, locale: str) -> str:
         """SHA-256 over the template that this reader would get and all that it includes. Raises `RenderError`."""
@@ -132,6 +134,8 @@ class Renderer:
     def _page(self, compiled: _Compiled, values: dict[str, Any], lead: Lead | None) -> tuple[str, str]:
         """The HTML as it is mailed, and its text twin."""
         html = _render(compiled.body, values)
+        if compiled.is_mjml:
+            html = to_html(html, values["locale"])
         if not is_whole(html):
             if compiled.layout:
                 html = _render(compiled.layout, {**values, "content": Markup(html)})
@@ -155,22 +159,22 @@ class Renderer:
 
     def _find(self, channel: Channel, template: str, locale: str) -> _Compiled:
         folder = channel.templates or channel.name
-        extension = "html" if channel.kind == "email" else "txt"
+        extensions = PAGES if channel.kind == "email" else ("txt",)
         locales = self._library.locales(locale, self._locale)
-        key = (folder, template, extension, locales)
+        key = (folder, template, extensions, locales)
         known = self._compiled.get(key)
         if known is None:
             known = self._compiled[key] = self._compile(*key)
         return known
 
-    def _compile(self, folder: str, template: str, extension: str, locales: tuple[str, ...]) -> _Compiled:
-        file = self._library.find(folder, template, extension, locales)
+    def _compile(self, folder: str, template: str, extensions: tuple[str, ...], locales: tuple[str, ...]) -> _Compiled:
+        file = self._library.find(folder, template, extensions, locales)
         if file is None:
             raise RenderError(f"templates/{folder}/: no such template for this locale; `sojourn check` names it")
-        is_html = extension == "html"
+        is_page = file.is_page
         # A twin in another language than its page would be worse than none.
-        twin = self._library.find(folder, template, "txt", (file.locale,)) if is_html else None
-        layout = self._library.find_layout(locales) if is_html else None
+        twin = self._library.find(folder, template, ("txt",), (file.locale,)) if is_page else None
+        layout = self._library.find_layout(locales) if file.extension == "html" else None
         files = [each for each in (file, twin, layout) if each]
         for each in files:
             for problem in each.problems:
@@ -181,7 +185,8 @@ class Renderer:
                 path=file.path,
                 locale=file.locale or self._locale,
                 digest=self._digest(desk.text, files, locales),
-                body=_compile_body(desk.html if is_html else desk.text, file),
+                is_mjml=file.extension == "mjml",
+                body=_compile_body(desk.html if is_page else desk.text, file),
                 twin=_compile_body(desk.text, twin) if twin else None,
                 layout=_compile_body(desk.html, layout) if layout else None,
                 texts={key: _compile_text(desk.text, node) for key, node in file.parts.texts.items()},

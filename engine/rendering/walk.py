@@ -17,6 +17,7 @@ from engine.rendering.document import is_whole
 from engine.rendering.filters import FILTERS
 from engine.rendering.front_matter import TemplateProblem
 from engine.rendering.library import LAYOUT, Library, TemplateFile, takes_fragments
+from engine.rendering.mjml import check_source
 from engine.rendering.paths import HAS_DEFAULT, Here, base_of, path_of, targets_of
 from engine.rendering.sandbox import Sandbox, located
 from engine.rendering.template_facts import MissingInclude, TemplateVariable
@@ -81,10 +82,13 @@ class Walker:
         if file.path not in self._trees:
             for problem in file.problems:
                 self.problems.add(replace(problem, file=f"templates/{problem.file}"))
-            sandbox = self._page if file.extension == "html" else self._text
+            sandbox = self._page if file.is_page else self._text
             self._trees[file.path] = self._parse(sandbox, file, file.parts.body, file.parts.body_line)
-            if file.extension == "html":
+            if file.is_page:
                 self._check_quotes(file)
+            problem = check_source(file.parts.body) if file.extension == "mjml" else None
+            if problem:
+                self.report(file, file.parts.body_line + problem.line - 1, str(problem))
         tree = self._trees[file.path]
         surroundings = (file.path, frozenset(here.names.items()), here.guarded, here.replaced)
         if tree and surroundings not in self._walked and file.path not in here.within:

@@ -17,7 +17,7 @@ from engine.language.journey_file import JourneyFile
 from engine.plan.model import EventTrigger, JourneyTrigger, Plan, Send, Trigger, WaitFor
 from engine.project import Channel
 from engine.rendering.inspect import TemplateFacts, inspect_template
-from engine.rendering.library import Library
+from engine.rendering.library import PAGES, Library
 
 #: Always there.
 _SUPPLIED = ("project", "links", "locale", "profile", "trigger", "steps", "event")
@@ -72,15 +72,15 @@ class _Inspector:
                 self._problems.error("SJ605", Span(file=file, line=1, column=1), "the email has no subject", hint)
 
     def _check_exists(self, step: Send, channel: Channel, place: Place) -> None:
-        extension = "html" if channel.kind == "email" else "txt"
+        extensions = PAGES if channel.kind == "email" else ("txt",)
         # A person of any locale falls back to the project's, then to the file without one.
         locales = self._library.locales(self._authored.project.locale)
-        if self._library.find(channel.templates, step.template, extension, locales):
+        if self._library.find(channel.templates, step.template, extensions, locales):
             return
         name = f"{channel.templates}/{step.template}"
         hint = suggest(step.template, self._names(channel.templates))
         if not hint.startswith("did you mean"):
-            hint = f"create `templates/{name}.{extension}`"
+            hint = f"create `templates/{name}.{extensions[0]}`"
         self._problems.error("SJ601", place, f"there is no template `{name}`", hint)
 
     def _check_names(self, step: Send, facts: TemplateFacts, present: frozenset[str], journey: JourneyFile) -> None:
