@@ -67,7 +67,8 @@ def project_names(
 
 def _templates(folders: list[Path]) -> tuple[str, ...]:
     """Their names: the path of each file without its locale and ending."""
-    files = ((folder, path) for folder in folders for path in folder.rglob("*") if path.suffix in (".html", ".mjml", ".txt"))
+    endings = (".html", ".mjml", ".txt")
+    files = ((folder, path) for folder in folders for path in folder.rglob("*") if path.suffix in endings)
     return tuple(
         sorted({(path.parent / path.name.split(".")[0]).relative_to(folder).as_posix() for folder, path in files})
     )

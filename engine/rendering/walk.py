@@ -86,9 +86,9 @@ class Walker:
             self._trees[file.path] = self._parse(sandbox, file, file.parts.body, file.parts.body_line)
             if file.is_page:
                 self._check_quotes(file)
-            problem = check_source(file.parts.body) if file.extension == "mjml" else None
-            if problem:
-                self.report(file, file.parts.body_line + problem.line - 1, str(problem))
+            bad = check_source(file.parts.body) if file.extension == "mjml" else None
+            if bad:
+                self.report(file, file.parts.body_line + bad.line - 1, str(bad))
         tree = self._trees[file.path]
         surroundings = (file.path, frozenset(here.names.items()), here.guarded, here.replaced)
         if tree and surroundings not in self._walked and file.path not in here.within:
