@@ -51,7 +51,7 @@ class Topic:
         self._certificates: dict[str, x509.Certificate] = {}
 
     def verify(self, request: WebhookRequest) -> None:
-        """Returns if the topic sent the request; raises ReceiptRefused; without a certificate, TransientChannelError."""
+        """Returns if the topic sent the request; raises ReceiptRefused, TransientChannelError without a certificate."""
         body = self._body(request)
         kind = str(body["Type"])
         if require_header(request, "x-amz-sns-message-type") != kind or kind not in _SIGNED:
