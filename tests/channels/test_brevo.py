@@ -52,9 +52,12 @@ def no(status: int, code: str, said: str = "No") -> Reply:
     return Reply(status=status, body={"code": code, "message": said})
 
 
+SETTINGS = {"api_key": KEY, "from": "Demo Shop <hello@shop.example>", "webhook_token": "w3bh00k-t0ken"}
+
+
 class TestBrevo(HttpContract, KnownSenderContract):
     adapter = Brevo
-    settings = {"api_key": KEY, "from": "Demo Shop <hello@shop.example>", "webhook_token": "w3bh00k-t0ken"}
+    settings = SETTINGS
     exhibit = HttpExhibit(
         accepted=Reply(status=201, body={"messageId": MESSAGE}),
         message_id=MESSAGE,

@@ -55,14 +55,17 @@ def no(status: int, said: str = "No") -> Reply:
     return Reply(status=status, body={"message": said})
 
 
+SETTINGS = {
+    "api_key": KEY,
+    "domain": "mg.shop.example",
+    "from": "Demo Shop <hello@shop.example>",
+    "webhook_signing_key": SIGNING_KEY,
+}
+
+
 class TestMailgun(HttpContract, FreshSenderContract):
     adapter = Mailgun
-    settings = {
-        "api_key": KEY,
-        "domain": "mg.shop.example",
-        "from": "Demo Shop <hello@shop.example>",
-        "webhook_signing_key": SIGNING_KEY,
-    }
+    settings = SETTINGS
     exhibit = HttpExhibit(
         accepted=Reply(status=200, body={"id": f"<{DELIVERY}@shop.example>", "message": "Queued. Thank you."}),
         message_id=f"{DELIVERY}@shop.example",

@@ -47,16 +47,19 @@ def no(code: int, status: int = 422, said: str = "No") -> Reply:
     return Reply(status=status, body={"ErrorCode": code, "Message": said})
 
 
+SETTINGS = {
+    "server_token": TOKEN,
+    "from": "Demo Shop <hello@shop.example>",
+    "message_stream": "broadcast",
+    "webhook_username": "sojourn",
+    "webhook_password": "w3bh00k-passw0rd",
+}
+
+
 class TestPostmark(DescribedContract, KnownSenderContract):
     adapter = Postmark
     description = "postmark"
-    settings = {
-        "server_token": TOKEN,
-        "from": "Demo Shop <hello@shop.example>",
-        "message_stream": "broadcast",
-        "webhook_username": "sojourn",
-        "webhook_password": "w3bh00k-passw0rd",
-    }
+    settings = SETTINGS
     exhibit = HttpExhibit(
         accepted=Reply(
             status=200,

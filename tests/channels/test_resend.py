@@ -69,10 +69,13 @@ def no(status: int, name: str, said: str = "No") -> Reply:
     return Reply(status=status, body={"statusCode": status, "name": name, "message": said})
 
 
+SETTINGS = {"api_key": KEY, "from": "Demo Shop <hello@shop.example>", "signing_secret": SECRET}
+
+
 class TestResend(DescribedContract, TimedReceiptContract):
     adapter = Resend
     description = "resend"
-    settings = {"api_key": KEY, "from": "Demo Shop <hello@shop.example>", "signing_secret": SECRET}
+    settings = SETTINGS
     exhibit = HttpExhibit(
         accepted=Reply(status=200, body={"id": EMAIL}),
         message_id=EMAIL,
@@ -198,9 +201,11 @@ class TestResend(DescribedContract, TimedReceiptContract):
         assert (receipt.kind, receipt.is_hard) == (kind, is_hard)
 
     def test_a_quota_that_is_used_up_is_tried_again_in_an_hour(self) -> None:
-        with self.serving(no(429, "daily_quota_exceeded")) as (adapter, _):
-            with pytest.raises(TransientChannelError) as caught:
-                adapter.send(self.message())
+        with (
+            self.serving(no(429, "daily_quota_exceeded")) as (adapter, _),
+            pytest.raises(TransientChannelError) as caught,
+        ):
+            adapter.send(self.message())
         assert caught.value.retry_after == timedelta(hours=1)
 
     def test_without_a_signing_secret_reports_are_refused(self) -> None:

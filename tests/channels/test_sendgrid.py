@@ -73,10 +73,13 @@ def no(status: int, field: str | None = None) -> Reply:
     return Reply(status=status, body={"errors": told})
 
 
+SETTINGS = {"api_key": KEY, "from": "Demo Shop <hello@shop.example>", "verification_key": public_key("ours")}
+
+
 class TestSendgrid(DescribedContract, TimedReceiptContract):
     adapter = Sendgrid
     description = "sendgrid"
-    settings = {"api_key": KEY, "from": "Demo Shop <hello@shop.example>", "verification_key": public_key("ours")}
+    settings = SETTINGS
     exhibit = HttpExhibit(
         accepted=Reply(status=202, headers={"X-Message-Id": "14c5d75ce93"}),
         message_id="14c5d75ce93",
