@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -12,31 +11,16 @@ from engine import ids
 from engine.consent.addresses import normalise
 from engine.consent.ledger import Ledger
 from engine.consent.replies import ReplyMeaning
-from engine.delivery.message import Receipt, ReceiptKind
-from engine.delivery.model import TAKEN, Delivery, Status
+from engine.delivery.message import Receipt
+from engine.delivery.model import TAKEN, Delivery
 from engine.delivery.receipt_events import event_name
+from engine.delivery.settling import settle_decision
+from engine.delivery.states import reported
 from engine.errors import BadInput
 from engine.events.model import Occurrence
 from engine.profiles.model import Event, Profile
 from engine.project import Channel, ChannelKind, Project
 from engine.store import Unit
-
-#: A status only ever moves to the right: receipts come late, twice and in any order.
-_RANK: Mapping[Status, int] = {
-    "claimed": 0, "in_doubt": 0, "sent": 1, "delivered": 2, "bounced": 3, "opened": 4, "clicked": 5, "complained": 6,
-}  # fmt: skip
-#: Above every rank: what was not sent has no receipts.
-_NEVER_SENT = 9
-_STATUS: Mapping[ReceiptKind, Status] = {
-    "delivered": "delivered",
-    "bounced": "bounced",
-    "failed": "bounced",
-    "opened": "opened",
-    "clicked": "clicked",
-    "complained": "complained",
-    "unsubscribed": "delivered",
-    "replied": "delivered",
-}
 
 
 class Receipts:
@@ -68,6 +52,10 @@ class Receipts:
         if profile is None:
             return None
         unit.lock(profile.profile_id)
+        if delivery is not None and delivery.is_test:
+            # It went to an address that somebody named: what becomes of it says nothing of the person.
+            _move(unit, delivery, receipt, _happened_at(receipt, delivery, now))
+            return None
         event_id = ids.derived_id("v", "receipt", channel.name, receipt.receipt_id)
         if unit.events.find(event_id):
             return None
@@ -190,13 +178,14 @@ def _properties(
 
 
 def _move(unit: Unit, delivery: Delivery, receipt: Receipt, happened_at: datetime) -> None:
-    status = _STATUS.get(receipt.kind)
-    # A mailbox that was full may yet take the message: what is not final moves nothing.
-    is_soft = receipt.kind == "bounced" and not receipt.is_hard
-    if status is None or is_soft or _RANK[status] <= _RANK.get(delivery.status, _NEVER_SENT):
+    status = reported(delivery.status, receipt.kind, is_hard=receipt.is_hard)
+    if status is None:
         return
-    # The provider speaks of the message, so the provider has it: this also ends a doubt.
-    unit.deliveries.save(replace(delivery, status=status, sent_at=delivery.sent_at or happened_at))
+    if delivery.status not in TAKEN:
+        # The provider speaks of the message, so the provider has it, whatever we believed.
+        settle_decision(unit, delivery, "sent", settled_by=f"receipt:{receipt.kind}")
+    sent_at = delivery.sent_at or happened_at
+    unit.deliveries.save(replace(delivery, status=status, sent_at=sent_at, error=None))
 
 
 def _spellings(kind: ChannelKind, address: str | None) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from pathlib import Path
+from random import Random
 from threading import Event as Signal
 from threading import Thread
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from engine.consent.ledger import Ledger
 from engine.delivery.message import Receipt, ReceiptKind
 from engine.delivery.model import Delivery, Status
 from engine.delivery.receipts import Receipts
+from engine.delivery.states import reported
 from engine.profiles.model import Event, Profile
 from engine.project import Channel, ChannelKind, Project, Topic
 from engine.storage.database import Database
@@ -209,11 +211,35 @@ def test_a_receipt_ends_a_doubt(desk: Desk) -> None:
     assert desk.unit.deliveries.find("d1") == replace(MAIL, status="delivered", sent_at=NOW, provider_message_id=None)
 
 
-@pytest.mark.parametrize("status", ["held_out", "failed", "retrying"])
-def test_what_was_not_sent_keeps_its_status(desk: Desk, status: Status) -> None:
-    desk.unit.deliveries.save(replace(MAIL, status=status))
+def test_nobody_can_have_opened_what_was_held_out(desk: Desk) -> None:
+    desk.unit.deliveries.save(replace(MAIL, status="held_out"))
     desk.take("opened", delivery_id="d1")
-    assert desk.status() == status
+    assert desk.status() == "held_out"
+
+
+@pytest.mark.parametrize("status", ["claimed", "retrying", "in_doubt", "failed"])
+def test_a_receipt_proves_that_the_provider_has_it_whatever_we_believed(desk: Desk, status: Status) -> None:
+    """Else a message that the provider took, and answered badly for, would be sent a second time."""
+    desk.unit.deliveries.save(replace(MAIL, status=status, sent_at=None, error="TransientChannelError"))
+    desk.take("opened", delivery_id="d1")
+    desk.take("delivered", delivery_id="d1")
+    assert desk.unit.deliveries.find("d1") == replace(MAIL, status="opened", sent_at=NOW)
+
+
+@pytest.mark.parametrize("status", get_args(Status))
+def test_whatever_comes_in_whatever_order_a_status_never_goes_back_and_ends_the_same(status: Status) -> None:
+    reports = [(kind, is_hard) for kind in get_args(ReceiptKind) for is_hard in (False, True)]
+    ends = set()
+    for seed in range(200):
+        order = reports * 2
+        Random(seed).shuffle(order)
+        now, seen = status, [status]
+        for kind, is_hard in order:
+            now = reported(now, kind, is_hard=is_hard) or now
+            assert now == seen[-1] or now not in seen, "a status that was left is never come back to"
+            seen.append(now)
+        ends.add(now)
+    assert ends == ({"held_out"} if status == "held_out" else {"complained"})
 
 
 @pytest.mark.postgres
