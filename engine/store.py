@@ -15,7 +15,7 @@ Two implementations pass one suite: `engine.storage` (SQLAlchemy on SQLite and P
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal, Protocol
@@ -61,7 +61,7 @@ class LinkRecord(Struct, frozen=True, kw_only=True):
     """What a short token in a message stands for; found by the token's hash."""
 
     token_hash: str
-    #: `unsubscribe preferences confirm click open`. A token of one kind never serves as another.
+    #: `unsubscribe preferences confirm click open`, or `test`. A token of one kind never serves as another.
     kind: str
     profile_id: str
     delivery_id: str | None
@@ -91,12 +91,33 @@ class Profiles(Protocol):
         """By an identifier: `external`, `anonymous`, `email`, `phone`, or a chat channel's name."""
         ...
 
+    def find_each(self, profile_ids: Collection[str]) -> Sequence[Profile]:
+        """Those that there are, in no order."""
+        ...
+
+    def owner(self, kind: str, value: str) -> str | None:
+        """Id of the profile that an identifier resolves to: never of an erased one, which has no identifiers."""
+        ...
+
+    def owners(self, kind: str, values: Collection[str]) -> dict[str, str]:
+        """`owner` of each of these that has one."""
+        ...
+
     def save(self, profile: Profile) -> None:
         """Inserts or replaces; keeps the identifiers `external`, `email`, `phone` and chat handles in step with it."""
         ...
 
     def identify(self, kind: str, value: str, profile_id: str) -> None:
         """Makes an identifier resolve to a profile (a repeat is a no-op; another profile's is taken over)."""
+        ...
+
+    def add_each(self, profiles: Collection[Profile], identifiers: Mapping[tuple[str, str], str]) -> None:
+        """Inserts profiles of which none is known, and makes identifiers (kind and value) resolve to profiles, these or
+        known ones; the profiles' own identifiers must be among them."""
+        ...
+
+    def identifiers(self, profile_id: str) -> Sequence[tuple[str, str]]:
+        """Kind and value of each identifier that resolves to a profile, ascending."""
         ...
 
     def all_ids(self) -> Sequence[str]:
@@ -118,6 +139,14 @@ class Profiles(Protocol):
 class Events(Protocol):
     def add(self, event: Event) -> bool:
         """Stores it once; False where the id is known already (and nothing is changed)."""
+        ...
+
+    def add_each(self, events: Sequence[Event]) -> int:
+        """Like `add` of each in turn; how many were stored."""
+        ...
+
+    def known(self, event_ids: Collection[str]) -> set[str]:
+        """Those of these ids under which there is an event."""
         ...
 
     def find(self, event_id: str) -> Event | None: ...
@@ -270,20 +299,52 @@ class Queue(Protocol):
     """What awaits routing, and what awaits its carrier. Rows leave only with the transaction that dealt with them."""
 
     def add_occurrence(self, occurrence: Occurrence) -> None: ...
-    def next_occurrence(self) -> Occurrence | None:
-        """The lowest `seq` that no other transaction holds (PostgreSQL: SKIP LOCKED, and none of a profile of which an
-        earlier one is held), held until this transaction ends."""
+    def add_occurrences(self, occurrences: Sequence[Occurrence]) -> None:
+        """Like `add_occurrence` of each in turn."""
+        ...
+
+    def next_occurrence(self, now: datetime | None = None) -> Occurrence | None:
+        """The lowest `seq` that no other transaction holds (PostgreSQL: SKIP LOCKED), held until this transaction ends;
+        none that is set aside, and none of a profile of which an earlier one is held or waits for its `retry_at`
+        (where `now` is given)."""
         ...
 
     def remove_occurrence(self, seq: int) -> None: ...
-    def count_occurrences(self) -> int: ...
+    def count_occurrences(self) -> int:
+        """Those that are not set aside."""
+        ...
+
+    def set_back(self, occurrence: Occurrence) -> None:
+        """Writes `attempts fault retry_at set_aside_at` of one whose attempts have gone up by one; changes nothing
+        where somebody else has counted or removed it since."""
+        ...
+
+    def setbacks(self, limit: int = 1000) -> Sequence[Occurrence]:
+        """Those that have failed and wait for another attempt, or are set aside; by `seq`."""
+        ...
+
+    def count_set_aside(self) -> int: ...
+    def retry_set_aside(self, seqs: Collection[int] | None = None) -> int:
+        """Puts those that are set aside (None: all) back into their places, with all their attempts; how many."""
+        ...
+
     def add_stimulus(self, stimulus: Stimulus) -> None: ...
     def stimuli(self, now: datetime, limit: int = 100) -> Sequence[Stimulus]:
         """Those with `not_before <= now`, by `seq`."""
         ...
 
+    def claim_stimuli(self, now: datetime, until: datetime, limit: int = 100) -> Sequence[Stimulus]:
+        """Takes some with `not_before <= now`, the longest due first: nobody else gets them before `until`. By `seq`;
+        at most one of an enrollment, and none that comes after one of the same enrollment which is due, taken, or
+        put back."""
+        ...
+
+    def put_back_stimulus(self, seq: int, not_before: datetime) -> None:
+        """One that was taken and not delivered is due again from then on."""
+        ...
+
     def next_stimulus_at(self) -> datetime | None: ...
-    def remove_stimulus(self, seq: int) -> None: ...
+    def remove_stimuli(self, seqs: Collection[int]) -> None: ...
 
 
 class Dues(Protocol):
@@ -293,8 +354,8 @@ class Dues(Protocol):
 
     def find(self, kind: str, profile_id: str, subject: str) -> Due | None: ...
     def remove(self, kind: str, profile_id: str, subject: str) -> None: ...
-    def until(self, now: datetime, limit: int = 1000) -> Sequence[Due]:
-        """With `due_at <= now`, by `due_at`, kind, profile and subject."""
+    def until(self, now: datetime, limit: int = 1000, *, after: Due | None = None) -> Sequence[Due]:
+        """With `due_at <= now`, by `due_at`, kind, profile and subject; with `after`, those behind it in this order."""
         ...
 
     def next_at(self) -> datetime | None: ...
@@ -350,6 +411,10 @@ class Unit(Protocol):
 
     def lock(self, profile_id: str) -> None:
         """Takes a profile's lock inside a transaction that began without it; or a lock of any other name."""
+        ...
+
+    def lock_each(self, profile_ids: Sequence[str]) -> bool:
+        """Like `lock` of each in turn; False where nothing read in this transaction can have changed meanwhile."""
         ...
 
 

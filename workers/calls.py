@@ -20,14 +20,21 @@ from workers.contracts.payloads import FinishRequest, PerformRequest
 
 #: Workflows and local activities; sends have a queue for each channel.
 TASK_QUEUE = "sojourn"
+#: Sweeps, and the activity that does them.
+SWEEP_QUEUE = "sojourn-sweep"
+SWEEP_WORKFLOW = "sojourn-sweep"
 PERFORM = "perform"
 DISPATCH = "dispatch"
 FINISH = "finish"
+SWEEP = "sweep"
 
 #: Temporal repeats an activity whose worker died only after this long, so it is short; a provider's own time-out is
 #: shorter still.
 DISPATCH_TIMEOUT = timedelta(seconds=30)
 LOCAL_TIMEOUT = timedelta(seconds=10)
+#: A sweep that invites a million people takes its time; one whose worker died is begun anew after the other.
+_SWEEP_TIMEOUT = timedelta(hours=12)
+_SWEEP_HEARTBEAT = timedelta(seconds=20)
 _RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=60)
 )
@@ -93,3 +100,16 @@ def finish(request: FinishRequest) -> workflow.ActivityHandle[Mapping[str, Any] 
         local_retry_threshold=_LOCAL_PATIENCE,
         summary=f"end · {request.reason}",
     )
+
+
+async def sweep() -> int:
+    """One sweep: how many due rows it fired."""
+    fired: int = await workflow.execute_activity(
+        SWEEP,
+        result_type=int,
+        start_to_close_timeout=_SWEEP_TIMEOUT,
+        heartbeat_timeout=_SWEEP_HEARTBEAT,
+        retry_policy=_RETRY,
+        summary="what is due",
+    )
+    return fired

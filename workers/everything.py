@@ -15,6 +15,7 @@ from engine.store import KeyRecord
 from engine.web.access import key_hash
 from engine.web.app import create_app
 from workers.activities.steps import StepActivities
+from workers.activities.sweeps import SweepActivity
 from workers.api import ApiServer
 from workers.bootstrap import Installation, open_project
 from workers.embedded import LOOPBACK, DevServer, choose_port
@@ -130,9 +131,13 @@ class Everything:
         )
         loops = Loops(engine, gateway, clock)
         activities = StepActivities(WakingPerformer(engine.performer, loops.wake), clock)
-        self._temporal.start(activities, project.channels.values())
+        sweeps = SweepActivity(engine.sweeper, clock, loops.wake)
+        self._temporal.start(activities, project.channels.values(), sweeps=sweeps)
         loops.start()
         parts.callback(loops.stop)
+        wakeups = self._installation.store.wakeups(loops.wake)
+        wakeups.start()
+        parts.callback(wakeups.stop)
 
         app = create_app(
             engine,

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import logging
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from temporalio.client import Client
@@ -30,8 +30,20 @@ logger = logging.getLogger("sojourn.gateway")
 _JOURNEY, _VERSION, _PROFILE = (SearchAttributeKey.for_keyword(name) for name in SEARCH_ATTRIBUTES)
 
 _ID_LIKE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-#: A server that does not answer must not hold up the courier for long; it comes back to the stimulus.
-_ANSWER_SECONDS = 20.0
+#: A server that does not answer must not hold up the courier for long (all of a batch together, for less than its
+#: lease); it comes back to the stimulus.
+_ANSWER_SECONDS = 10.0
+#: Starts and signals under way at a time.
+_IN_FLIGHT = 32
+#: What a Temporal that serves nobody at present answers.
+_OUTAGE = (
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.RESOURCE_EXHAUSTED,
+    RPCStatusCode.UNAUTHENTICATED,
+    RPCStatusCode.PERMISSION_DENIED,
+    RPCStatusCode.CANCELLED,
+)
 
 
 def workflow_id(enrollment: Enrollment, project_key: bytes) -> str:
@@ -58,6 +70,11 @@ async def _in_time(work: Coroutine[Any, Any, None]) -> None:
         raise RPCError("no answer in time", RPCStatusCode.DEADLINE_EXCEEDED, b"") from None
 
 
+def _is_outage(problem: Exception) -> bool:
+    # A client that has never connected says so with a RuntimeError.
+    return problem.status in _OUTAGE if isinstance(problem, RPCError) else isinstance(problem, RuntimeError)
+
+
 class Gateway:
     """A `Carrier`. Synchronous, for threads; its client lives on an asyncio loop that runs in another one."""
 
@@ -82,10 +99,48 @@ class Gateway:
         self._plans = plans
         self._id_reuse_policy = id_reuse_policy
 
-    def deliver(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
-        """Starts the workflow of an enrollment, or signals it. Raises RPCError where Temporal does not take it now."""
-        work = self._start(enrollment) if isinstance(stimulus.input, Started) else self._signal(stimulus, enrollment)
-        asyncio.run_coroutine_threadsafe(_in_time(work), self._loop).result()
+    def deliver(self, batch: Sequence[tuple[Stimulus, Enrollment]]) -> Mapping[int, Exception]:
+        """Starts the workflows of enrollments, or signals them, some at a time; those refused, by `seq`.
+
+        Raises RPCError, or RuntimeError before the first connection, where Temporal takes nothing at present.
+        """
+        problems = asyncio.run_coroutine_threadsafe(self._deliver(batch), self._loop).result()
+        refused = {
+            stimulus.seq: problem for (stimulus, _), problem in zip(batch, problems, strict=True) if problem is not None
+        }
+        outage = next((each for each in problems if each is not None and _is_outage(each)), None)
+        if outage is not None and len(refused) == len(batch):
+            raise outage
+        for stimulus, _ in batch:
+            if stimulus.seq in refused:
+                # Without its text, which may quote anything.
+                kind = type(refused[stimulus.seq]).__name__
+                logger.warning(
+                    "enrollment %s: its stimulus `%s` was refused with %s and comes again",
+                    stimulus.enrollment_id,
+                    stimulus.input.kind,
+                    kind,
+                )
+        return refused
+
+    async def _deliver(self, batch: Sequence[tuple[Stimulus, Enrollment]]) -> list[Exception | None]:
+        places = asyncio.Semaphore(_IN_FLIGHT)
+
+        async def hand_over(stimulus: Stimulus, enrollment: Enrollment) -> None:
+            async with places:
+                if isinstance(stimulus.input, Started):
+                    await self._start(enrollment)
+                else:
+                    await self._signal(stimulus, enrollment)
+
+        async def one(stimulus: Stimulus, enrollment: Enrollment) -> Exception | None:
+            try:
+                await _in_time(hand_over(stimulus, enrollment))
+            except Exception as problem:  # whatever it is, it is this one's alone
+                return problem
+            return None
+
+        return list(await asyncio.gather(*(one(stimulus, enrollment) for stimulus, enrollment in batch)))
 
     async def _start(self, enrollment: Enrollment) -> None:
         plan = self._plans.plan(enrollment.digest)

@@ -1,4 +1,4 @@
-"""What every installation does all the time: route what was committed, deliver what came of it, find what is due."""
+"""What every installation does all the time: route what was committed, and deliver what came of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 from engine.assembly import Engine
 from engine.enrollment.carrier import Carrier
 from engine.errors import StoreUnavailable
-from engine.events.sweeps import SWEEP_EVERY
+from engine.events.model import Occurrence
 from engine.plan.effects import Perform, Result
 from workers.activities.steps import Performer
 from workers.faults import places
@@ -100,7 +100,7 @@ def _pause(failures: int) -> timedelta:
 
 
 class Loops:
-    """The router, the courier and the sweep of one process. Any number of processes may run them at once."""
+    """The router and the courier of one process. Any number of processes may run them at once."""
 
     def __init__(self, engine: Engine, carrier: Carrier, clock: Callable[[], datetime]) -> None:
         self._courier = Loop(
@@ -109,28 +109,46 @@ class Loops:
         self._router = Loop(
             # One at a time: under a backlog each is routed at its own moment, and the courier follows at once.
             "router",
-            lambda now: int(engine.router.route_next(now)),
+            lambda now: int(engine.router.route_next(now, _tell_setback)),
             clock=clock,
             every=POLL_EVERY,
             then=[self._courier],
         )
-        self._sweep = Loop(
-            "sweep", engine.sweeper.sweep, clock=clock, every=SWEEP_EVERY, then=[self._router, self._courier]
-        )
 
     def start(self) -> None:
-        for loop in (self._courier, self._router, self._sweep):
+        for loop in (self._courier, self._router):
             loop.start()
 
     def stop(self) -> None:
         """Returns when nothing is under way any more."""
-        for loop in (self._sweep, self._router, self._courier):
+        for loop in (self._router, self._courier):
             loop.stop()
 
     def wake(self) -> None:
         """Something was committed in this process: it is routed and delivered at once."""
         self._router.wake()
         self._courier.wake()
+
+
+def _tell_setback(occurrence: Occurrence, fault: Exception) -> None:
+    """Without the fault's text: that may quote a row or an address."""
+    what = f"occurrence {occurrence.seq} ({occurrence.kind})"
+    if occurrence.retry_at is not None:
+        logger.warning(
+            "%s failed with %s, attempt %d; it is tried again at %s",
+            what,
+            occurrence.fault,
+            occurrence.attempts,
+            occurrence.retry_at.isoformat(timespec="seconds"),
+        )
+    else:
+        logger.error(
+            "%s failed with %s, attempt %d, and is set aside: see `sojourn routing list`%s",
+            what,
+            occurrence.fault,
+            occurrence.attempts,
+            places(fault),
+        )
 
 
 class WakingPerformer:

@@ -19,9 +19,11 @@ from temporalio.service import RPCError
 from engine.errors import Conflict, NotFound
 from engine.project import Channel
 from workers.activities.steps import StepActivities
+from workers.activities.sweeps import SweepActivity
 from workers.connection import SEARCH_ATTRIBUTES, connect, register_search_attributes
 from workers.loop import LoopThread
 from workers.settings import FOLDER, Settings
+from workers.sweeping import schedule_sweeps
 from workers.worker import run_workers
 
 logger = logging.getLogger("sojourn.process")
@@ -111,13 +113,23 @@ class TemporalSide:
                 ", ".join(SEARCH_ATTRIBUTES),
             )
 
-    def start(self, activities: StepActivities, channels: Iterable[Channel], *, with_journeys: bool = True) -> None:
-        """Starts the workers; returns when they poll."""
+    def start(
+        self,
+        activities: StepActivities,
+        channels: Iterable[Channel],
+        *,
+        with_journeys: bool = True,
+        sweeps: SweepActivity | None = None,
+    ) -> None:
+        """Starts the workers; returns when they poll. With `sweeps`, Temporal is told to have them done.
+
+        Raises Conflict where Temporal does not let us make a schedule.
+        """
         are_running = threading.Event()
 
         async def work() -> None:
             self._is_stopping = asyncio.Event()
-            async with run_workers(self.client, activities, channels, with_journeys=with_journeys):
+            async with run_workers(self.client, activities, channels, with_journeys=with_journeys, sweeps=sweeps):
                 are_running.set()
                 await self._is_stopping.wait()
 
@@ -125,6 +137,14 @@ class TemporalSide:
         while not are_running.wait(0.05):
             if (failure := self.failure()) is not None:
                 raise failure
+        if sweeps is not None:
+            try:
+                self._thread.run(schedule_sweeps(self.client))
+            except RPCError as error:
+                raise Conflict(
+                    f"Temporal does not let us make a schedule ({error.status.name}): without it nothing happens that "
+                    "only time brings; give this client the right to write schedules in its namespace"
+                ) from None
 
     def failure(self) -> BaseException | None:
         """Why the workers have ended, where they have ended by themselves."""

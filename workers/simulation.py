@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,10 +65,14 @@ class TemporalCarrier:
         self._touched: dict[str, None] = {}
         self._carried: dict[str, str] = {}
 
-    def deliver(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
-        self._carried[enrollment.enrollment_id] = workflow_id(enrollment, SIMULATION_KEY)
-        self._touched[enrollment.enrollment_id] = None
-        self._gateway.deliver(stimulus, enrollment)
+    def deliver(self, batch: Sequence[tuple[Stimulus, Enrollment]]) -> Mapping[int, Exception]:
+        refused: dict[int, Exception] = {}
+        # One after another: what two journeys do at the same instant follows the order of their stimuli.
+        for stimulus, enrollment in batch:
+            self._carried[enrollment.enrollment_id] = workflow_id(enrollment, SIMULATION_KEY)
+            self._touched[enrollment.enrollment_id] = None
+            refused.update(self._gateway.deliver([(stimulus, enrollment)]))
+        return refused
 
     def approach(self, moment: datetime) -> None:
         self._advance_server(self._clock.to_server(moment - _BEFORE))

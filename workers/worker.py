@@ -14,7 +14,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from engine.project import Channel
 from workers import calls
 from workers.activities.steps import StepActivities
+from workers.activities.sweeps import SweepActivity
 from workers.workflows.journey import JourneyWorkflow
+from workers.workflows.sweep import SweepWorkflow
 
 #: Steps at a time in a process, and sends at a time of a channel. Each worker has threads of its own: a send that
 #: waited for a thread behind another channel's slow provider would use up its time-out before it began.
@@ -65,12 +67,37 @@ def send_worker(client: Client, channel: Channel, activities: StepActivities, ex
     )
 
 
+def sweep_worker(client: Client, sweeps: SweepActivity, executor: Executor) -> Worker:
+    """The worker that sweeps when the schedule says so: one sweep at a time, and few pollers."""
+    return Worker(
+        client,
+        task_queue=calls.SWEEP_QUEUE,
+        workflows=[SweepWorkflow],
+        activities=[sweeps.sweep],
+        activity_executor=executor,
+        workflow_runner=WORKFLOW_RUNNER,
+        max_concurrent_activities=1,
+        max_concurrent_activity_task_polls=1,
+        max_concurrent_workflow_task_polls=2,
+        graceful_shutdown_timeout=DRAIN_FOR,
+    )
+
+
 @asynccontextmanager
 async def run_workers(
-    client: Client, activities: StepActivities, channels: Iterable[Channel], *, with_journeys: bool = True
+    client: Client,
+    activities: StepActivities,
+    channels: Iterable[Channel],
+    *,
+    with_journeys: bool = True,
+    sweeps: SweepActivity | None = None,
 ) -> AsyncIterator[None]:
-    """Runs the journeys' worker and one for each of these channels while the block lasts; leaving it drains them."""
+    """Runs the journeys' worker, one for each of these channels, and the sweeps' while the block lasts; leaving it
+    drains them."""
     async with AsyncExitStack() as stack:
+        if sweeps is not None:
+            sweeping = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="sweep"))
+            await stack.enter_async_context(sweep_worker(client, sweeps, sweeping))
         if with_journeys:
             steps = stack.enter_context(ThreadPoolExecutor(STEP_THREADS, thread_name_prefix="steps"))
             await stack.enter_async_context(journey_worker(client, activities, steps))

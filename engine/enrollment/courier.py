@@ -1,15 +1,25 @@
-"""Brings committed stimuli to their carrier, at least once and in order; a row leaves when the carrier has taken it."""
+"""Brings committed stimuli to their carrier, at least once and in order; a row leaves when the carrier has taken it.
+
+Couriers in several processes share the work: each claims a batch for as long as its lease, and only what a courier has
+claimed and not brought away by then (it was killed, say) is another's. A repeat is harmless.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from engine.enrollment.carrier import Carrier
 from engine.store import Store
 
+#: For how long what a courier has claimed is its own: longer than a carrier takes over a batch, and as long as a killed
+#: courier holds its batch up.
+LEASE = timedelta(seconds=20)
+_FIRST_PAUSE = timedelta(seconds=0.5)
+_LONGEST_PAUSE = timedelta(seconds=30)
+
 
 class Courier:
-    """One per process that delivers; several at once only repeat each other, harmlessly."""
+    """Delivers for one process."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -17,28 +27,32 @@ class Courier:
     def deliver_due(self, carrier: Carrier, now: datetime) -> int:
         """Delivers what may go by `now`; how many stimuli that were.
 
-        What the carrier does not take stays for the next call and holds up nobody else's; its exception is raised once
-        the others are delivered.
+        What the carrier refuses comes again after a pause that grows to half a minute, and holds up only what came
+        later for the same enrollment. Raises what the carrier raises where it takes nothing.
         """
         delivered = 0
         while True:
             with self._store.transaction() as unit:
-                due = unit.queue.stimuli(now)
-                batch = [(stimulus, unit.enrollments.find(stimulus.enrollment_id)) for stimulus in due]
-            refused: dict[str, Exception] = {}
-            for stimulus, enrollment in batch:
-                if stimulus.enrollment_id in refused:
-                    continue  # in order: what comes after a refused one waits for it
-                try:
-                    if enrollment is not None:
-                        carrier.deliver(stimulus, enrollment)
-                except Exception as problem:  # whatever it is, it is told below
-                    refused[stimulus.enrollment_id] = problem
-                    continue
-                with self._store.transaction() as unit:
-                    unit.queue.remove_stimulus(stimulus.seq)
-                delivered += 1
-            if refused:
-                raise next(iter(refused.values()))
-            if not batch:
+                claimed = unit.queue.claim_stimuli(now, now + LEASE)
+                found = [(stimulus, unit.enrollments.find(stimulus.enrollment_id)) for stimulus in claimed]
+            if not claimed:
                 return delivered
+            try:
+                refused = carrier.deliver([(stimulus, carried) for stimulus, carried in found if carried is not None])
+            except Exception:
+                # Its own pace is the caller's to choose: all of it is due again at once.
+                with self._store.transaction() as unit:
+                    for stimulus in claimed:
+                        unit.queue.put_back_stimulus(stimulus.seq, now)
+                raise
+            with self._store.transaction() as unit:
+                unit.queue.remove_stimuli([stimulus.seq for stimulus in claimed if stimulus.seq not in refused])
+                for stimulus in claimed:
+                    if stimulus.seq in refused:
+                        unit.queue.put_back_stimulus(stimulus.seq, now + _pause(stimulus.attempts))
+            delivered += len(claimed) - len(refused)
+
+
+def _pause(attempts: int) -> timedelta:
+    doubled: int = 2 ** min(attempts - 1, 10)
+    return min(_FIRST_PAUSE * doubled, _LONGEST_PAUSE)

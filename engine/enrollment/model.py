@@ -88,5 +88,8 @@ class Stimulus(Struct, frozen=True, kw_only=True):
     enrollment_id: str
     input: Nudge
     created_at: datetime
-    #: Not delivered before; later than `created_at` where a resume is paced.
+    #: Not delivered before; later than `created_at` where a resume is paced, a courier has it, or its carrier refused
+    #: it.
     not_before: datetime
+    #: How often a courier has taken it.
+    attempts: int = 0

@@ -24,6 +24,14 @@ class Occurrence(Struct, frozen=True, kw_only=True):
     ref: str = ""
     detail: Mapping[str, Any] = {}
     at: datetime
+    #: How often its routing has failed; 0 again once ops say that it is to be tried anew.
+    attempts: int = 0
+    #: What failed it last: the name of an exception's class, never its text.
+    fault: str | None = None
+    #: Not routed before; None: as soon as it is its turn. What came later of the same profile waits for it.
+    retry_at: datetime | None = None
+    #: Since when it is out of the queue and holds up nobody, because its attempts are used up; None: it is not.
+    set_aside_at: datetime | None = None
 
 
 class Due(Struct, frozen=True, kw_only=True):
@@ -37,7 +45,8 @@ class Due(Struct, frozen=True, kw_only=True):
     subject: str
     due_at: datetime
     #: `inactive`: the timestamp that the lapse is counted from. `date`, `schedule`: the local date, or date and time,
-    #: of the occasion that fired last; empty where none has.
+    #: of the occasion that fired last; empty where none has. A schedule in the project's zone: the last profile that
+    #: was asked, while a sweep goes through them.
     basis: str = ""
 
 

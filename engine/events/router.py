@@ -9,7 +9,7 @@ The order within one event: it converts, it ends, it is awaited, it changes memb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource
 from engine.enrollment.model import Enrollment, Nudge, Stimulus
 from engine.enrollment.planbook import Planbook
+from engine.errors import StoreUnavailable
 from engine.events.dues import DueIndex
 from engine.events.model import Membership, Occurrence
 from engine.expressions.evaluate import is_true
@@ -28,6 +29,9 @@ from engine.plan.model import EventTrigger, JourneyTrigger, Plan, SegmentExit, S
 from engine.plan.notices import Notice
 from engine.profiles.model import Event, Profile
 from engine.store import Store, Unit
+
+#: After each failure of an occurrence, how long until it is tried again; after one more it is set aside.
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (1, 4, 15, 60, 240, 600))
 
 #: Meanings of a reply that get an answer.
 _ANSWERED: Mapping[object, Notice] = {"help": "help", "stop": "stopped"}
@@ -54,22 +58,58 @@ class Router:
         self._dues = dues
 
     def route_all(self, now: datetime) -> int:
-        """Routes until nothing waits; how many occurrences that were."""
+        """Routes until nothing waits; how many occurrences that were. Raises what an occurrence raises: in virtual time
+        a defect must not pass for an outcome."""
         routed = 0
-        while self.route_next(now):
+        while True:
+            with self._store.transaction() as unit:
+                occurrence = unit.queue.next_occurrence(now)
+                if occurrence is None:
+                    return routed
+                self._settle(unit, occurrence, now)
             routed += 1
-        return routed
 
-    def route_next(self, now: datetime) -> bool:
-        """Routes the oldest occurrence that nobody else is routing; False where none waits."""
+    def route_next(self, now: datetime, on_fault: Callable[[Occurrence, Exception], None]) -> bool:
+        """Routes the oldest occurrence that nobody else is routing; False where none waits.
+
+        One that raises holds up only what came later of the same profile, and that for a quarter of an hour: it is
+        tried again after growing pauses, and then set aside for ops to look at. `on_fault` hears of it, as it is then.
+        Raises StoreUnavailable, which no occurrence is to blame for.
+        """
+        taken: Occurrence | None = None
+        try:
+            with self._store.transaction() as unit:
+                taken = unit.queue.next_occurrence(now)
+                if taken is None:
+                    return False
+                self._settle(unit, taken, now)
+        except StoreUnavailable:
+            raise
+        except Exception as fault:
+            if taken is None:
+                raise
+            on_fault(self._set_back(taken, fault, now), fault)
+        return True
+
+    def _set_back(self, occurrence: Occurrence, fault: Exception, now: datetime) -> Occurrence:
+        tried = occurrence.attempts + 1
+        is_last = tried > len(PAUSES)
+        failed = replace(
+            occurrence,
+            attempts=tried,
+            # Its class alone: a text may quote a row or an address.
+            fault=type(fault).__name__,
+            retry_at=None if is_last else now + PAUSES[tried - 1],
+            set_aside_at=now if is_last else None,
+        )
         with self._store.transaction() as unit:
-            occurrence = unit.queue.next_occurrence()
-            if occurrence is None:
-                return False
-            unit.lock(occurrence.profile_id)
-            self._route(unit, occurrence, now)
-            unit.queue.remove_occurrence(occurrence.seq)
-            return True
+            unit.queue.set_back(failed)
+        return failed
+
+    def _settle(self, unit: Unit, occurrence: Occurrence, now: datetime) -> None:
+        unit.lock(occurrence.profile_id)
+        self._route(unit, occurrence, now)
+        unit.queue.remove_occurrence(occurrence.seq)
 
     def _route(self, unit: Unit, occurrence: Occurrence, now: datetime) -> None:
         profile = unit.profiles.find(occurrence.profile_id)
@@ -159,7 +199,10 @@ class Router:
     # ── other occurrences ────────────────────────────────────────────────────────────────────────────────────────────
     def _changed(self, unit: Unit, profile: Profile, occurrence: Occurrence, now: datetime) -> None:
         names = occurrence.detail.get("names", ())
-        self._dues.after_change(unit, profile, names, now)
+        if "merged" in occurrence.detail:
+            self._dues.after_merge(unit, profile, now)
+        else:
+            self._dues.after_change(unit, profile, names, now)
         self.refresh_memberships(unit, profile, occurrence.at, now)
         if "timezone" in names:
             for enrollment in unit.enrollments.active(profile.profile_id):

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from engine import schedule
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, zone_of
 from engine.enrollment.planbook import Planbook
+from engine.errors import StoreUnavailable
 from engine.events.dues import DueIndex, Subject, fires_at
 from engine.events.model import Due
 from engine.events.router import Router
 from engine.expressions.evaluate import is_true
 from engine.plan.model import DateTrigger, InactiveTrigger, Plan, ScheduleTrigger, Trigger
 from engine.profiles.model import Profile
+from engine.storage.segments.members import members
 from engine.store import Store, Unit
+
+#: Members between two notes of how far a schedule has come.
+_ASKED_AT_ONCE = 100
 
 
 class Sweeper:
@@ -37,20 +46,41 @@ class Sweeper:
         self._router = router
         self._dues = dues
 
-    def sweep(self, now: datetime) -> int:
-        """Fires everything due by `now`; how many rows that were."""
+    def sweep(
+        self,
+        now: datetime,
+        *,
+        on_fault: Callable[[Due, Exception], None] | None = None,
+        on_piece: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Fires everything due by `now`; how many rows that were. `on_piece` is called after each transaction or so.
+
+        `on_fault` hears of a row that raises, which stays due for the next sweep and holds up no other; without it the
+        exception is raised, as StoreUnavailable always is.
+        """
         fired = 0
+        last: Due | None = None
         while True:
             with self._store.transaction() as unit:
-                due = unit.dues.until(now)
+                due = unit.dues.until(now, after=last)
             if not due:
                 return fired
             for row in due:
-                if row.kind == "schedule" and not row.profile_id:
-                    self._broadcast(row, now)
+                try:
+                    if row.kind == "schedule" and not row.profile_id:
+                        self._broadcast(row, now, on_piece)
+                    else:
+                        self._fire(row, now)
+                except StoreUnavailable:
+                    raise
+                except Exception as fault:
+                    if on_fault is None:
+                        raise
+                    on_fault(row, fault)
                 else:
-                    self._fire(row, now)
-                fired += 1
+                    fired += 1
+                on_piece()
+            last = due[-1]
 
     def _fire(self, row: Due, now: datetime) -> None:
         with self._store.transaction(row.profile_id) as unit:
@@ -131,25 +161,42 @@ class Sweeper:
             case _:
                 raise AssertionError(f"a {trigger.kind} trigger is never due")
 
-    def _broadcast(self, row: Due, now: datetime) -> None:
-        """A schedule in the project's zone: every member, one by one; the row moves on once all have been asked."""
+    def _broadcast(self, row: Due, now: datetime, on_piece: Callable[[], None]) -> None:
+        """A schedule in the project's zone: every member, one by one; the row moves on once all have been asked.
+
+        One query finds who is a member; under the lock of each it is asked again. The row says how far it has come, so
+        a sweep killed half-way goes on there.
+        """
+        zone = schedule.find_zone(self._facts.project.timezone)
         with self._store.transaction() as unit:
             plan, trigger = self._trigger(unit, row) or (None, None)
-        zone = schedule.find_zone(self._facts.project.timezone)
-        if plan and zone and isinstance(trigger, ScheduleTrigger) and fires_at(trigger, zone, row.due_at):
-            with self._store.transaction() as unit:
-                profile_ids = unit.profiles.all_ids()
-            for profile_id in profile_ids:
-                with self._store.transaction(profile_id) as unit:
-                    self._invite(unit, plan, trigger, profile_id, row.due_at, now)
-            following = schedule.next_fire(trigger.cron, zone, max(row.due_at, now))
-            with self._store.transaction() as unit:
-                unit.dues.put(Due(kind="schedule", profile_id="", subject=row.subject, due_at=following))
-        else:
-            # No trigger of today's says so: it was deployed with another schedule, or without.
-            with self._store.transaction() as unit:
+            if not (plan and zone and isinstance(trigger, ScheduleTrigger) and fires_at(trigger, zone, row.due_at)):
+                # No trigger of today's says so: it was deployed with another schedule, or without.
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
                 self._dues.put_project_schedules(unit, now)
+                return
+            found = members(unit, self._facts.project, trigger.to, now, facts_source=self._facts)
+            waiting = deque(profile_id for profile_id in found if profile_id > row.basis)
+        at = row.due_at
+        while waiting:
+            asked = [waiting.popleft() for _ in range(min(_ASKED_AT_ONCE, len(waiting)))]
+            for profile_id in asked:
+                with self._store.transaction(profile_id) as unit:
+                    self._invite(unit, plan, trigger, profile_id, at, now)
+            on_piece()
+            reached = replace(row, basis=asked[-1])
+            if not self._move_on(row, reached):
+                return
+            row = reached
+        self._move_on(row, replace(row, due_at=schedule.next_fire(trigger.cron, zone, max(at, now)), basis=""))
+
+    def _move_on(self, row: Due, to: Due) -> bool:
+        """False where another sweep has moved the row meanwhile: it has come further, and goes on."""
+        with self._store.transaction() as unit:
+            if unit.dues.find(row.kind, row.profile_id, row.subject) != row:
+                return False
+            unit.dues.put(to)
+            return True
 
     def _invite(
         self, unit: Unit, plan: Plan, trigger: ScheduleTrigger, profile_id: str, at: datetime, now: datetime
@@ -157,7 +204,7 @@ class Sweeper:
         profile = unit.profiles.find(profile_id)
         if profile is None or profile.erased_at is not None:
             return
-        # A sweep killed half-way begins again: whoever it has asked is not asked twice.
+        # A sweep killed half-way goes on some people before, and two at once meet: nobody is asked twice.
         asked_at = [each.entered_at for each in unit.enrollments.of(profile_id=profile_id, journey=plan.journey)]
         asked_at += [each.refused_at for each in unit.enrollments.refusals(profile_id=profile_id, journey=plan.journey)]
         if at in asked_at:
@@ -184,7 +231,3 @@ class Sweeper:
         """When the next row is due, or None."""
         with self._store.transaction() as unit:
             return unit.dues.next_at()
-
-
-#: How far apart sweeps are in production.
-SWEEP_EVERY = timedelta(seconds=60)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 
@@ -27,11 +27,13 @@ class VirtualCarrier:
         self._timers: list[tuple[datetime, int, str]] = []
         self._order = count()
 
-    def deliver(self, stimulus: Stimulus, enrollment: Enrollment) -> None:
-        if isinstance(stimulus.input, Started) and enrollment.enrollment_id not in self._carried:
-            state = begin(enrollment_id=enrollment.enrollment_id, entered_at=enrollment.entered_at)
-            self._carried[enrollment.enrollment_id] = (self._plan(enrollment.digest), state)
-        self._inputs.append((enrollment.enrollment_id, stimulus.input))
+    def deliver(self, batch: Sequence[tuple[Stimulus, Enrollment]]) -> Mapping[int, Exception]:
+        for stimulus, enrollment in batch:
+            if isinstance(stimulus.input, Started) and enrollment.enrollment_id not in self._carried:
+                state = begin(enrollment_id=enrollment.enrollment_id, entered_at=enrollment.entered_at)
+                self._carried[enrollment.enrollment_id] = (self._plan(enrollment.digest), state)
+            self._inputs.append((enrollment.enrollment_id, stimulus.input))
+        return {}
 
     def approach(self, moment: datetime) -> None:
         """Virtual time needs no moving: the timeline's clock is the only one."""

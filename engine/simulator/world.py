@@ -115,7 +115,7 @@ class World:
             while occurrence := unit.queue.next_occurrence():
                 unit.queue.remove_occurrence(occurrence.seq)
             for stimulus in unit.queue.stimuli(start, limit=100_000):
-                unit.queue.remove_stimulus(stimulus.seq)
+                unit.queue.remove_stimuli([stimulus.seq])
         self.engine.operations.deploy(start)
 
     def _declare(self, person: Person, at: datetime) -> None:

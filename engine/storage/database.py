@@ -16,6 +16,7 @@ from engine.errors import BadInput, Conflict, StoreUnavailable
 from engine.storage.sql.unit import SqlUnit, lock_number
 from engine.storage.tables import REVISION
 from engine.storage.types import write_json
+from engine.storage.wakeups import CHANNEL, Wakeups
 
 if TYPE_CHECKING:
     from engine.store import Unit
@@ -27,6 +28,7 @@ PATIENCE_SECONDS = 10
 _PASSING = ("08", "40", "53", "55", "57", "58")
 #: What SQLite calls the same.
 _PASSING_SQLITE = ("BUSY", "LOCKED", "CANTOPEN", "IOERR", "FULL", "READONLY", "NOMEM", "PROTOCOL", "INTERRUPT")
+_NOTIFY = text(f"NOTIFY {CHANNEL}")
 
 
 class Database:
@@ -62,8 +64,15 @@ class Database:
                 if profile_id is not None:
                     unit.lock(profile_id)
                 yield unit
+                if unit.queue.has_news and connection.dialect.name == "postgresql":
+                    # Sent with the commit, and once however much was added.
+                    connection.execute(_NOTIFY)
         finally:
             self._own.is_open = False
+
+    def wakeups(self, wake: Callable[[], None]) -> Wakeups:
+        """Calls `wake`, once started, whenever any process has committed something to be routed or delivered."""
+        return Wakeups(self._engine, wake)
 
     def revision(self) -> str | None:
         """The revision of the tables in the database; None where nothing was created yet."""

@@ -27,6 +27,9 @@ class Health:
             "sojourn_http_requests_total", "HTTP requests by status class", ("status",), registry=self._registry
         )
         self._waiting = Gauge("sojourn_occurrences_waiting", "Occurrences that await routing", registry=self._registry)
+        self._set_aside = Gauge(
+            "sojourn_occurrences_set_aside", "Occurrences whose routing failed too often", registry=self._registry
+        )
         self._people = Gauge(
             "sojourn_enrollments", "Enrollments by journey and state", ("journey", "state"), registry=self._registry
         )
@@ -62,6 +65,7 @@ class Health:
     def _measure(self) -> bytes:
         with self._engine.store.transaction() as unit:
             self._waiting.set(unit.queue.count_occurrences())
+            self._set_aside.set(unit.queue.count_set_aside())
             for record in unit.journeys.all():
                 for state, number in unit.enrollments.counts(record.journey).items():
                     self._people.labels(record.journey, state).set(number)

@@ -68,7 +68,7 @@ def _shape(connection: Connection) -> list[tuple[str, ...]]:
     if connection.dialect.name == "sqlite":
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
         # A constraint may stand before or after another.
-        shape = [(name, " ".join(sorted(re.split(r"[\s,]+", sql)))) for name, sql in rows]
+        shape = [(name, " ".join(sorted(re.findall(r"[^\s,()]+|[()]", sql)))) for name, sql in rows]
     else:
         columns = connection.execute(
             text(

@@ -155,7 +155,7 @@ def _answers(store: Store) -> dict[str, Any]:
 
 def _deliver(unit: Unit, now: datetime) -> None:
     for each in unit.queue.stimuli(now, 1):
-        unit.queue.remove_stimulus(each.seq)
+        unit.queue.remove_stimuli([each.seq])
 
 
 def _waiting(store: Store) -> list[tuple[str, str, datetime]]:

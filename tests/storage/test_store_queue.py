@@ -71,7 +71,7 @@ def test_a_number_is_never_given_twice(any_store: Store) -> None:
         assert waiting is not None
         unit.queue.remove_occurrence(waiting.seq)
         (nudge,) = unit.queue.stimuli(NOON)
-        unit.queue.remove_stimulus(nudge.seq)
+        unit.queue.remove_stimuli([nudge.seq])
     with any_store.transaction() as unit:
         unit.queue.add_occurrence(occurrence())
         unit.queue.add_stimulus(stimulus())
@@ -80,7 +80,7 @@ def test_a_number_is_never_given_twice(any_store: Store) -> None:
         assert later.seq > waiting.seq
         assert unit.queue.stimuli(NOON)[0].seq > nudge.seq
         unit.queue.remove_occurrence(waiting.seq)
-        unit.queue.remove_stimulus(nudge.seq)
+        unit.queue.remove_stimuli([nudge.seq])
         assert unit.queue.count_occurrences() == 1
         assert len(unit.queue.stimuli(NOON)) == 1
 
@@ -107,8 +107,8 @@ def test_stimuli_come_by_number_when_their_time_has_come(any_store: Store) -> No
         assert unit.queue.stimuli(at(0)) == []
         assert [each.enrollment_id for each in unit.queue.stimuli(at(5))] == ["e1", "e2", "e4"]
         assert [each.enrollment_id for each in unit.queue.stimuli(at(5), 2)] == ["e1", "e2"]
-        unit.queue.remove_stimulus(unit.queue.stimuli(at(5))[1].seq)
-        unit.queue.remove_stimulus(10**9)
+        unit.queue.remove_stimuli([unit.queue.stimuli(at(5))[1].seq])
+        unit.queue.remove_stimuli([10**9])
         assert [each.enrollment_id for each in unit.queue.stimuli(at(9))] == ["e1", "e3", "e4"]
 
 
@@ -182,7 +182,7 @@ def _change_everything(unit: Unit) -> NoReturn:
     assert waiting is not None
     unit.queue.remove_occurrence(waiting.seq)
     unit.queue.add_occurrence(occurrence("p2"))
-    unit.queue.remove_stimulus(unit.queue.stimuli(at(1))[0].seq)
+    unit.queue.remove_stimuli([unit.queue.stimuli(at(1))[0].seq])
     unit.dues.remove("inactive", "p1", "welcome#0")
     unit.dues.put(due("p2"))
     unit.memberships.save(membership(is_member=False))

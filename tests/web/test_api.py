@@ -186,6 +186,7 @@ def test_it_says_that_it_lives_is_ready_and_what_it_counts(shop: Shop, ana: str,
     assert stranger.get("/readyz").json() == {"status": "ready"}
     metrics = stranger.get("/metrics").text
     assert "sojourn_occurrences_waiting 2.0" in metrics
+    assert "sojourn_occurrences_set_aside 0.0" in metrics
     assert 'sojourn_enrollments{journey="cart",state="active"} 0.0' in metrics
     assert 'sojourn_http_requests_total{status="2xx"} 2.0' in metrics
     assert "ana" not in metrics

@@ -137,7 +137,7 @@ class Road:
 
     def nudge(self, event: Nudge, *, at: datetime) -> None:
         stimulus = Stimulus(enrollment_id=self.enrollment.enrollment_id, input=event, created_at=at, not_before=at)
-        self.gateway.deliver(stimulus, self.enrollment)
+        assert self.gateway.deliver([(stimulus, self.enrollment)]) == {}
 
     def standing(self) -> Standing:
         return Standing.from_json(self._loop.run(self.handle.query("standing")))  # type: ignore[arg-type]

@@ -83,7 +83,7 @@ def test_a_stimulus_for_nobody_is_dropped_and_said(
     dev_client: Client, loop: LoopThread, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway = Gateway(dev_client, loop.loop, project_key=KEY, topics=TOPICS)
-    gateway.deliver(stimulus(Left(reason="exit")), make_enrollment(AWAITING, profile="nobody"))
+    assert gateway.deliver([(stimulus(Left(reason="exit")), make_enrollment(AWAITING, profile="nobody"))]) == {}
     assert "no workflow carries enrollment" in caplog.text
 
 
@@ -94,7 +94,7 @@ def test_an_unreachable_server_is_an_error_for_the_courier_to_try_again(loop: Lo
     PLANS.put(digest(AWAITING), AWAITING)
     gateway = Gateway(loop.run(connect()), loop.loop, project_key=KEY, topics=TOPICS)
     with pytest.raises((RPCError, RuntimeError)):
-        gateway.deliver(stimulus(Started()), make_enrollment(AWAITING))
+        gateway.deliver([(stimulus(Started()), make_enrollment(AWAITING))])
 
 
 def test_topics_that_are_not_marketing_are_named_in_the_start(workers: Workers, dev_client: Client) -> None:

@@ -56,7 +56,7 @@ def one_send(journey: str, channel: str, topic: str) -> Plan:
 def enter(gateway: Gateway, plan: Plan, profile: str) -> str:
     enrollment = make_enrollment(plan, profile=profile)
     started = Stimulus(enrollment_id=enrollment.enrollment_id, input=Started(), created_at=NOON, not_before=NOON)
-    gateway.deliver(started, enrollment)
+    assert gateway.deliver([(started, enrollment)]) == {}
     return enrollment.enrollment_id
 
 

@@ -22,7 +22,9 @@ def worker(
     ] = None,
 ) -> None:
     """Runs journeys, routing and sends, against the Temporal that the TEMPORAL_* variables name."""
+    from engine.storage.wakeups import Wakeups
     from workers.activities.steps import StepActivities
+    from workers.activities.sweeps import SweepActivity
     from workers.gateway import Gateway
     from workers.loops import Loops, WakingPerformer
     from workers.process import StopSignal, TemporalSide, configure_logging
@@ -38,6 +40,8 @@ def worker(
         installation.shelve_plans()
         temporal = TemporalSide(installation.settings)
         loops: Loops | None = None
+        wakeups: Wakeups | None = None
+        sweeps: SweepActivity | None = None
         performer = engine.performer
         if channel:
             activities = StepActivities(performer, installation.clock)
@@ -51,10 +55,15 @@ def worker(
             )
             loops = Loops(engine, gateway, installation.clock)
             activities = StepActivities(WakingPerformer(performer, loops.wake), installation.clock)
+            sweeps = SweepActivity(engine.sweeper, installation.clock, loops.wake)
             loops.start()
-        temporal.start(activities, [known[name] for name in channel or known], with_journeys=not channel)
+            wakeups = installation.store.wakeups(loops.wake)
+            wakeups.start()
+        temporal.start(activities, [known[name] for name in channel or known], with_journeys=not channel, sweeps=sweeps)
         typer.echo(f"Working for {installation.project.name}: {', '.join(channel or ['everything'])}")
         stop.wait(unless=temporal.failure)
+        if wakeups:
+            wakeups.stop()
         if loops:
             loops.stop()
         temporal.stop()

@@ -9,10 +9,14 @@ from engine.events.model import Due
 from engine.storage.dicts.shelf import Journal, Shelf
 
 
+def _place(due: Due) -> tuple[datetime, str, str, str]:
+    return due.due_at, due.kind, due.profile_id, due.subject
+
+
 class DictDues:
     def __init__(self, journal: Journal) -> None:
         self._dues: Shelf[tuple[str, str, str], Due] = Shelf(journal)
-        self._by_time = self._dues.index(lambda d: (None, (d.due_at, d.kind, d.profile_id, d.subject)))
+        self._by_time = self._dues.index(lambda d: (None, _place(d)))
         self._by_profile = self._dues.index(lambda d: (d.profile_id, ()))
 
     def put(self, due: Due) -> None:
@@ -24,9 +28,15 @@ class DictDues:
     def remove(self, kind: str, profile_id: str, subject: str) -> None:
         self._dues.drop((kind, profile_id, subject))
 
-    def until(self, now: datetime, limit: int = 1000) -> Sequence[Due]:
+    def until(self, now: datetime, limit: int = 1000, *, after: Due | None = None) -> Sequence[Due]:
         first = self._by_time.first()
-        return [] if first is None or first.due_at > now else self._by_time.until(now)[:limit]
+        if first is None or first.due_at > now:
+            return []
+        found = self._by_time.until(now)
+        if after is not None:
+            behind = _place(after)
+            found = [due for due in found if _place(due) > behind]
+        return found[:limit]
 
     def next_at(self) -> datetime | None:
         first = self._by_time.first()

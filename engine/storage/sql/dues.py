@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
 from engine.events.model import Due
 from engine.storage.sql.records import Records
@@ -26,6 +27,11 @@ _UNTIL = (
     .order_by(dues.c.due_at, dues.c.kind, dues.c.profile_id, dues.c.subject)
     .limit(bindparam("most"))
 )
+_PLACE = (dues.c.due_at, dues.c.kind, dues.c.profile_id, dues.c.subject)
+_UNTIL_AFTER = _UNTIL.where(
+    tuple_(*_PLACE)
+    > tuple_(bindparam("after_at", type_=Instant), bindparam("kind"), bindparam("who"), bindparam("what"))
+)
 _NEXT_AT = select(func.min(dues.c.due_at, type_=Instant))
 
 
@@ -42,8 +48,12 @@ class SqlDues:
     def remove(self, kind: str, profile_id: str, subject: str) -> None:
         self._connection.execute(_REMOVE, {"kind": kind, "profile_id": profile_id, "subject": subject})
 
-    def until(self, now: datetime, limit: int = 1000) -> Sequence[Due]:
-        return _DUES.all(self._connection, _UNTIL, {"now": now, "most": limit})
+    def until(self, now: datetime, limit: int = 1000, *, after: Due | None = None) -> Sequence[Due]:
+        asked: dict[str, Any] = {"now": now, "most": limit}
+        if after is None:
+            return _DUES.all(self._connection, _UNTIL, asked)
+        asked |= {"after_at": after.due_at, "kind": after.kind, "who": after.profile_id, "what": after.subject}
+        return _DUES.all(self._connection, _UNTIL_AFTER, asked)
 
     def next_at(self) -> datetime | None:
         at: datetime | None = self._connection.scalar(_NEXT_AT)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from msgspec.structs import replace
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
 from engine.enrollment.model import Stimulus
 from engine.events.model import Occurrence
@@ -13,43 +14,92 @@ from engine.storage.sql.records import Records
 from engine.storage.tables import occurrences, stimuli
 from engine.storage.types import Instant
 
+_ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
+
 _OCCURRENCES = Records(Occurrence, occurrences, without=("seq",))
 _EARLIER = occurrences.alias("earlier")
-# Only a profile's first one is ever taken, and one that another transaction holds is still there to be the first: so
-# what follows it is passed over, too. (SQLite knows no row locks and needs none: one transaction at a time.)
+# Only a profile's first one is ever taken, and one that another transaction holds, or that waits for its next attempt,
+# is still there to be the first: so what follows it is passed over, too. (SQLite knows no row locks and needs none: one
+# transaction at a time.)
 _NEXT = (
     _OCCURRENCES.select()
     .where(
+        occurrences.c.set_aside_at.is_(None),
+        or_(occurrences.c.retry_at.is_(None), occurrences.c.retry_at <= bindparam("now", type_=Instant)),
         occurrences.c.seq
-        == select(func.min(_EARLIER.c.seq)).where(_EARLIER.c.profile_id == occurrences.c.profile_id).scalar_subquery()
+        == select(func.min(_EARLIER.c.seq))
+        .where(_EARLIER.c.profile_id == occurrences.c.profile_id, _EARLIER.c.set_aside_at.is_(None))
+        .scalar_subquery(),
     )
     .order_by(occurrences.c.seq)
     .limit(1)
     .with_for_update(skip_locked=True)
 )
 _REMOVE_OCCURRENCE = delete(occurrences).where(occurrences.c.seq == bindparam("number"))
-_COUNT_OCCURRENCES = select(func.count()).select_from(occurrences)
+_COUNT_OCCURRENCES = select(func.count()).select_from(occurrences).where(occurrences.c.set_aside_at.is_(None))
+_SET_BACK = (
+    update(occurrences)
+    .where(occurrences.c.seq == bindparam("number"), occurrences.c.attempts == bindparam("tried") - 1)
+    .values(
+        attempts=bindparam("tried"),
+        fault=bindparam("what"),
+        retry_at=bindparam("again_at"),
+        set_aside_at=bindparam("aside_at"),
+    )
+)
+_SETBACKS = _OCCURRENCES.select().where(occurrences.c.attempts > 0).order_by(occurrences.c.seq).limit(bindparam("most"))
+_IS_SET_ASIDE = (occurrences.c.attempts > 0, occurrences.c.set_aside_at.is_not(None))
+_COUNT_SET_ASIDE = select(func.count()).select_from(occurrences).where(*_IS_SET_ASIDE)
+_RETRY = update(occurrences).where(*_IS_SET_ASIDE).values(attempts=0, retry_at=None, set_aside_at=None)
 
 _STIMULI = Records(Stimulus, stimuli, without=("seq",))
-_DUE = (
+_IS_DUE = stimuli.c.not_before <= bindparam("now", type_=Instant)
+_DUE = _STIMULI.select().where(_IS_DUE).order_by(stimuli.c.seq).limit(bindparam("most"))
+_BEFORE = stimuli.alias("before")
+# An earlier one of the same enrollment that another courier is just taking is still there, and due: so this one is
+# passed over, and couriers that claim at once cannot deliver it the wrong way round.
+_CLAIMED = (
     _STIMULI.select()
-    .where(stimuli.c.not_before <= bindparam("now", type_=Instant))
-    .order_by(stimuli.c.seq)
+    .where(
+        _IS_DUE,
+        ~exists().where(
+            _BEFORE.c.enrollment_id == stimuli.c.enrollment_id,
+            _BEFORE.c.seq < stimuli.c.seq,
+            or_(_BEFORE.c.not_before <= bindparam("now", type_=Instant), _BEFORE.c.attempts > 0),
+        ),
+    )
+    # In the order of the index: a backlog need not be sorted for each batch.
+    .order_by(stimuli.c.not_before, stimuli.c.seq)
     .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
 )
+_NUMBERED = stimuli.c.seq.in_(bindparam("numbers", expanding=True))
+_CLAIM = (
+    update(stimuli)
+    .where(_NUMBERED)
+    .values(not_before=bindparam("again_at", type_=Instant), attempts=stimuli.c.attempts + 1)
+)
+_PUT_BACK = update(stimuli).where(_NUMBERED).values(not_before=bindparam("again_at", type_=Instant))
 _NEXT_STIMULUS_AT = select(func.min(stimuli.c.not_before, type_=Instant))
-_REMOVE_STIMULUS = delete(stimuli).where(stimuli.c.seq == bindparam("number"))
+_REMOVE_STIMULI = delete(stimuli).where(_NUMBERED)
 
 
 class SqlQueue:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        #: Whether something was added in this transaction: who works on the queues is told with its commit.
+        self.has_news = False
 
     def add_occurrence(self, occurrence: Occurrence) -> None:
+        self.has_news = True
         _OCCURRENCES.put(self._connection, occurrence)
 
-    def next_occurrence(self) -> Occurrence | None:
-        return _OCCURRENCES.first(self._connection, _NEXT)
+    def add_occurrences(self, occurrences: Sequence[Occurrence]) -> None:
+        self.has_news = True
+        _OCCURRENCES.put_each(self._connection, occurrences)
+
+    def next_occurrence(self, now: datetime | None = None) -> Occurrence | None:
+        return _OCCURRENCES.first(self._connection, _NEXT, {"now": now or _ALWAYS})
 
     def remove_occurrence(self, seq: int) -> None:
         self._connection.execute(_REMOVE_OCCURRENCE, {"number": seq})
@@ -57,15 +107,50 @@ class SqlQueue:
     def count_occurrences(self) -> int:
         return self._connection.scalars(_COUNT_OCCURRENCES).one()
 
+    def set_back(self, occurrence: Occurrence) -> None:
+        self._connection.execute(
+            _SET_BACK,
+            {
+                "number": occurrence.seq,
+                "tried": occurrence.attempts,
+                "what": occurrence.fault,
+                "again_at": occurrence.retry_at,
+                "aside_at": occurrence.set_aside_at,
+            },
+        )
+
+    def setbacks(self, limit: int = 1000) -> Sequence[Occurrence]:
+        return _OCCURRENCES.all(self._connection, _SETBACKS, {"most": limit})
+
+    def count_set_aside(self) -> int:
+        return self._connection.scalars(_COUNT_SET_ASIDE).one()
+
+    def retry_set_aside(self, seqs: Collection[int] | None = None) -> int:
+        self.has_news = True
+        statement = _RETRY if seqs is None else _RETRY.where(occurrences.c.seq.in_(seqs))
+        return self._connection.execute(statement).rowcount
+
     def add_stimulus(self, stimulus: Stimulus) -> None:
+        self.has_news = True
         _STIMULI.put(self._connection, stimulus)
 
     def stimuli(self, now: datetime, limit: int = 100) -> Sequence[Stimulus]:
         return _STIMULI.all(self._connection, _DUE, {"now": now, "most": limit})
 
+    def claim_stimuli(self, now: datetime, until: datetime, limit: int = 100) -> Sequence[Stimulus]:
+        found = _STIMULI.all(self._connection, _CLAIMED, {"now": now, "most": limit})
+        if found:
+            self._connection.execute(_CLAIM, {"numbers": [each.seq for each in found], "again_at": until})
+        claimed = [replace(each, not_before=until, attempts=each.attempts + 1) for each in found]
+        return sorted(claimed, key=lambda stimulus: stimulus.seq)
+
+    def put_back_stimulus(self, seq: int, not_before: datetime) -> None:
+        self._connection.execute(_PUT_BACK, {"numbers": [seq], "again_at": not_before})
+
     def next_stimulus_at(self) -> datetime | None:
         at: datetime | None = self._connection.scalar(_NEXT_STIMULUS_AT)
         return at
 
-    def remove_stimulus(self, seq: int) -> None:
-        self._connection.execute(_REMOVE_STIMULUS, {"number": seq})
+    def remove_stimuli(self, seqs: Collection[int]) -> None:
+        if seqs:
+            self._connection.execute(_REMOVE_STIMULI, {"numbers": list(seqs)})
