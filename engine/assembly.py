@@ -19,6 +19,7 @@ from engine.enrollment.facts import FactsSource
 from engine.enrollment.operations import Operations
 from engine.enrollment.performer import Forced, Performer
 from engine.enrollment.planbook import Planbook
+from engine.enrollment.resolving import Resolver
 from engine.events.baselines import Baselines
 from engine.events.dues import DueIndex
 from engine.events.intake import Intake
@@ -78,6 +79,9 @@ class Engine:
             dispatcher=self.dispatcher,
             caller=caller,
             forced=forced,
+        )
+        self.resolver = Resolver(
+            store=store, planbook=self.plans, facts=self.facts, exits=exits, dispatcher=self.dispatcher
         )
         self.dues = DueIndex(self.plans, self.facts)
         self.router = Router(

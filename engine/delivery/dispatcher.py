@@ -21,12 +21,13 @@ from msgspec.structs import replace
 
 from engine import ids
 from engine.consent.ledger import Ledger
-from engine.consent.model import SuppressionKind
+from engine.consent.model import Suppression, SuppressionKind
 from engine.delivery.closing import doubt, fail, give_up
 from engine.delivery.gate import Gate, Passage, Verdict
 from engine.delivery.mailing import Mailing
 from engine.delivery.message import Adapter, AskableAdapter, Message, SendResult
 from engine.delivery.model import TAKEN, Decision, Delivery
+from engine.delivery.settling import going_id
 from engine.errors import (
     ChannelConfigError,
     ChannelError,
@@ -38,7 +39,9 @@ from engine.errors import (
 from engine.plan.effects import Result, Sent, WaitUntil
 from engine.plan.model import UNSENT, Outcome
 from engine.policy.holdout import is_held_out
+from engine.profiles.model import Profile
 from engine.project import Project
+from engine.store import Unit
 
 #: A transient error is retried after this, doubling, up to `_LONGEST_RETRY`, for at most `_RETRY_FOR`.
 _FIRST_RETRY = timedelta(seconds=30)
@@ -237,6 +240,64 @@ class Dispatcher:
             if verdict.outcome is not None:
                 passage.unit.deliveries.decide(_decision(passage, verdict, verdict.outcome))
 
+    # ── tests ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    def claim_test(self, passage: Passage, delivery: Delivery, actor: str) -> Claim | Suppression:
+        """The claim on a test: a message to an address that `actor` named, or what blocks that address.
+
+        It is not the person who gets it: neither their consent nor caps, hours and holdout have a say, and it holds no
+        place under a cap. Raises RenderError.
+        """
+        channel, topic = self._project.channels[delivery.channel], self._project.topic(delivery.topic)
+        inputs = {"test_by": actor, "topic": topic.name}
+        verdict = Verdict(channel=channel, outcome=None, address=delivery.to, inputs=inputs)
+        block = self._gate.block(passage.unit, channel, delivery.to)
+        if block:
+            found = {"suppression": block.suppression_id, "suppressed_by": block.kind}
+            self._write(passage, [replace(verdict, outcome="suppressed", inputs={**inputs, **found})])
+            return block
+        message, rendered = self._mailing.compose(passage, delivery, channel, topic)
+        delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
+        passage.unit.deliveries.save(delivery)
+        versions = {"template": rendered.source, "template_digest": rendered.digest, "via": delivery.via}
+        decision = _decision(passage, verdict, "in_doubt", versions)
+        passage.unit.deliveries.decide(decision)
+        return Claim(delivery, message, decision)
+
+    @staticmethod
+    def record_test(unit: Unit, claim: Claim, answer: SendResult | ChannelError, now: datetime) -> Delivery:
+        """Writes what came of a test, of which there is one attempt; the delivery as it is now."""
+        delivery = replace(claim.delivery, attempts=1)
+        match answer:
+            case SendResult():
+                number = answer.provider_message_id
+                unit.deliveries.save(replace(delivery, status="sent", sent_at=now, provider_message_id=number))
+                unit.deliveries.decide(replace(claim.decision, outcome="sent"))
+            case DoubtfulChannelError():
+                doubt(unit, delivery, claim.decision)
+            case PermanentChannelError():
+                fail(unit, delivery, claim.decision, answer.reason)
+            case _:
+                fail(unit, delivery, claim.decision, type(answer).__name__)
+        return unit.deliveries.find(delivery.delivery_id) or delivery
+
+    def resend(self, passage: Passage, known: Delivery) -> Claim | Outcome:
+        """Claims a message in doubt once more because ops say so, or says why it may not go now.
+
+        It stays `in_doubt`: nobody performs its step again, so a crash must leave it where ops see it. What the gate
+        refuses is undone by the caller, who rolls back.
+        """
+        deliveries = passage.unit.deliveries
+        # The place that it holds under the caps is its own.
+        deliveries.save(replace(known, status="retrying"))
+        verdict = self._gate.pass_through(passage, self._project.channels[known.channel])
+        if verdict.outcome is not None:
+            return verdict.outcome
+        claim = self._claim(passage, verdict, known, known.via, is_doubtful=self._can_repeat(known))
+        if not isinstance(claim, Claim):
+            return claim.outcome if isinstance(claim, Sent) else "failed"
+        deliveries.save(replace(claim.delivery, status="in_doubt"))
+        return claim
+
     # ── hand over ────────────────────────────────────────────────────────────────────────────────────────────────────
     def hand_over(self, claim: Claim) -> SendResult | ChannelError:
         """Calls the provider once; what the adapter raises comes back as the answer.
@@ -261,29 +322,15 @@ class Dispatcher:
 
         `is_over`: the enrollment has ended meanwhile, so nothing is tried again.
         """
-        deliveries = passage.unit.deliveries
         # Read again: a receipt may have come before the provider's own answer.
-        known = deliveries.find(claim.delivery.delivery_id) or claim.delivery
-        attempts = known.attempts + 1
+        known = passage.unit.deliveries.find(claim.delivery.delivery_id) or claim.delivery
         if isinstance(answer, SendResult) or known.status in TAKEN:
-            status = known.status if known.status in TAKEN else "sent"
-            number = answer.provider_message_id if isinstance(answer, SendResult) else known.provider_message_id
-            deliveries.save(
-                replace(
-                    known,
-                    attempts=attempts,
-                    status=status,
-                    sent_at=passage.now,
-                    provider_message_id=number,
-                    error=None,
-                )
-            )
-            deliveries.decide(replace(claim.decision, outcome="sent"))
+            self._record_sent(passage.unit, known, claim, answer, passage.now)
             return Sent(outcome="sent")
-        delivery = replace(known, attempts=attempts)
+        delivery = replace(known, attempts=known.attempts + 1)
         match answer:
             case PermanentChannelError():
-                self._heed(passage, delivery, answer.reason)
+                self._heed(passage.unit, passage.profile, delivery, answer.reason, passage.now)
                 return fail(passage.unit, delivery, claim.decision, answer.reason)
             case DoubtfulChannelError() if self._can_repeat(delivery) or not self._goes_again(passage, delivery):
                 return self._ask_again(passage, claim, delivery, answer, is_over=is_over)
@@ -294,7 +341,34 @@ class Dispatcher:
             case _:
                 return fail(passage.unit, delivery, claim.decision, type(answer).__name__)
 
-    def _heed(self, passage: Passage, delivery: Delivery, reason: str) -> None:
+    def record_resent(
+        self, unit: Unit, profile: Profile | None, claim: Claim, answer: SendResult | ChannelError, now: datetime
+    ) -> Delivery:
+        """Writes what came of a message that ops had resent: it went, or it is as doubtful as it was before."""
+        known = unit.deliveries.find(claim.delivery.delivery_id) or claim.delivery
+        if isinstance(answer, SendResult):
+            return self._record_sent(unit, known, claim, answer, now)
+        if isinstance(answer, PermanentChannelError) and profile is not None:
+            self._heed(unit, profile, known, answer.reason, now)
+        after = replace(known, attempts=known.attempts + 1, error=type(answer).__name__)
+        unit.deliveries.save(after)
+        return after
+
+    @staticmethod
+    def _record_sent(
+        unit: Unit, known: Delivery, claim: Claim, answer: SendResult | ChannelError, now: datetime
+    ) -> Delivery:
+        number = answer.provider_message_id if isinstance(answer, SendResult) else known.provider_message_id
+        # A receipt may have come before the provider's own answer, and says more.
+        status = known.status if known.status in TAKEN else "sent"
+        sent = replace(
+            known, attempts=known.attempts + 1, status=status, sent_at=now, provider_message_id=number, error=None
+        )
+        unit.deliveries.save(sent)
+        unit.deliveries.decide(replace(claim.decision, outcome="sent"))
+        return sent
+
+    def _heed(self, unit: Unit, profile: Profile, delivery: Delivery, reason: str, now: datetime) -> None:
         """A refusal that says something of the address, or of the person, holds for what comes after it."""
         channel = self._project.channels[delivery.channel]
         source = f"delivery:{delivery.delivery_id}"
@@ -303,15 +377,13 @@ class Dispatcher:
                 kind: SuppressionKind = "hard_bounce"
             case "opted_out":
                 self._ledger.withdraw(
-                    passage.unit, profile=passage.profile, channel=channel.name, occurred_at=passage.now,
-                    now=passage.now, actor="provider", source=source,
+                    unit, profile=profile, channel=channel.name, occurred_at=now, now=now, actor="provider",
+                    source=source,
                 )  # fmt: skip
                 kind = "sms_stop" if channel.kind == "sms" else "complaint"
             case _:
                 return
-        self._ledger.suppress(
-            passage.unit, channel=channel.name, address=delivery.to, kind=kind, source=source, now=passage.now
-        )
+        self._ledger.suppress(unit, channel=channel.name, address=delivery.to, kind=kind, source=source, now=now)
 
     def _try_again(
         self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError, *, is_over: bool
@@ -364,9 +436,13 @@ def _decision(
     passage: Passage, verdict: Verdict, outcome: Outcome, versions: Mapping[str, str] | None = None
 ) -> Decision:
     # A message that goes has one decision, however often it is tried; each time it is held back has its own.
-    occasion = "go" if outcome in ("in_doubt", "failed") else f"{outcome}@{passage.now.isoformat()}"
+    if outcome in ("in_doubt", "failed"):
+        decision_id = going_id(passage.delivery_id, verdict.channel.name)
+    else:
+        occasion = f"{outcome}@{passage.now.isoformat()}"
+        decision_id = ids.derived_id("c", passage.delivery_id, verdict.channel.name, occasion)
     return Decision(
-        decision_id=ids.derived_id("c", passage.delivery_id, verdict.channel.name, occasion),
+        decision_id=decision_id,
         delivery_id=passage.delivery_id,
         enrollment_id=passage.enrollment.enrollment_id,
         journey=passage.enrollment.journey,

@@ -102,6 +102,9 @@ def trail_words(entry: TrailEntry) -> str:
             return "called, and got an answer" if detail.get("answered") else "called, and got no answer"
         case "converted":
             return "converted: the goal event came"
+        case "resolved":
+            note = f": {detail['note']}" if detail.get("note") else ""
+            return f"{detail.get('actor')} resolved the message in doubt as `{detail.get('as')}`{note}"
         case "moved":
             return f"moved to version {detail.get('version')} by a deploy"
         case "ended":
