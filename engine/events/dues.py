@@ -84,6 +84,16 @@ class DueIndex:
         if "timezone" in names:
             self.put_local_schedules(unit, profile, now)
 
+    def after_merge(self, unit: Unit, profile: Profile, now: datetime) -> None:
+        """Whoever another was joined to has their past, and so their lapses, dates and local moments ahead."""
+        for subject, trigger in self._inactive:
+            last = self.last_event(unit, trigger, profile)
+            if last and last.timestamp + timedelta(seconds=trigger.for_seconds) > now:
+                self.arm(unit, subject, trigger, profile, last)
+        for subject, dated in self._dates:
+            self.put_date(unit, subject, dated, profile, now)
+        self.put_local_schedules(unit, profile, now)
+
     def arrival_of_profile(self, unit: Unit, profile: Profile, now: datetime) -> None:
         """A profile that was not here before takes part in schedules of its own zone."""
         for subject, trigger in self._local_schedules:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
 from msgspec.structs import replace
 
 from engine import ids
-from engine.consent.addresses import address_hash
 from engine.consent.decide import standing_denial
 from engine.consent.model import ConsentRecord
 from engine.enrollment.ending import end_enrollment
 from engine.enrollment.model import Enrollment
-from engine.errors import NotFound
+from engine.errors import Conflict, NotFound
 from engine.events.model import Occurrence
-from engine.profiles.model import OWN_FIELDS, Profile
-from engine.project import Channel, Project, Topic
+from engine.profiles.merge import Register, merged
+from engine.profiles.model import OWN_FIELDS, Profile, Value
+from engine.project import Project, Topic
 from engine.store import Unit
 
 #: `merged` resolves the id of a profile that was joined to another.
 IdentifierKind = Literal["external", "anonymous", "email", "phone", "merged"]
+
+#: Fields of a profile that are addresses, and their kinds of identifier.
+_ADDRESSES: tuple[tuple[str, IdentifierKind], ...] = (("email", "email"), ("phone", "phone"))
 
 
 class Identities:
@@ -72,57 +75,75 @@ class Identities:
         unit.profiles.identify(kind, value, profile_id)
         return profile
 
-    def join(self, unit: Unit, previous_id: str, profile: Profile, now: datetime, *, is_alias: bool = False) -> Profile:
-        """The profile, with everything of the one known under `previous_id`.
+    def join_visitor(self, unit: Unit, anonymous_id: str, profile: Profile, now: datetime) -> Profile:
+        """The person, with everything of the anonymous visitor whom they turned out to be.
 
-        Without `is_alias` only an anonymous visitor is joined: a device that somebody else used before passes over to
-        this person from now on, and the other keeps their past.
+        A device that somebody else used before passes over to them from now on, and the other keeps their past.
         """
-        previous = unit.profiles.find_by("anonymous", previous_id)
-        if previous is None and is_alias:
-            previous = unit.profiles.find_by("external", previous_id)
-        if previous is None:
-            unit.profiles.identify("anonymous", previous_id, profile.profile_id)
+        visitor = unit.profiles.find_by("anonymous", anonymous_id)
+        if visitor is None or _is_another(visitor, profile):
+            unit.profiles.identify("anonymous", anonymous_id, profile.profile_id)
             return profile
-        if previous.profile_id == profile.profile_id:
-            return profile
-        if previous.external_id is not None and not is_alias:
-            unit.profiles.identify("anonymous", previous_id, profile.profile_id)
-            return profile
-        return self._merge(unit, previous, profile, now)
+        return self._merge(unit, visitor, profile, now)
+
+    def join_known(self, unit: Unit, previous_id: str, profile: Profile, now: datetime) -> Profile:
+        """The person, with everything of whoever is known under `previous_id`, an anonymous id or a shop's; who comes
+        under it later is the same person. Raises Conflict where it is the device of somebody else."""
+        device = unit.profiles.find_by("anonymous", previous_id)
+        if device is not None and _is_another(device, profile):
+            raise Conflict(
+                "`previousId` is a device on which another known person was identified, and people who share a device "
+                "are not one: nothing was joined. If they are one person, send the other person's `userId` as "
+                "`previousId`"
+            )
+        kinds: tuple[IdentifierKind, ...] = ("anonymous", "external")
+        for kind in kinds:
+            previous = unit.profiles.find_by(kind, previous_id)
+            if previous is not None:
+                profile = self._merge(unit, previous, profile, now)
+            elif unit.profiles.find(ids.profile_id(self._key, kind, previous_id)) is None:
+                unit.profiles.identify(kind, previous_id, profile.profile_id)
+            # Else that one was erased, and stays forgotten.
+        return profile
+
+    def keep_addresses(self, unit: Unit, before: Profile, after: Profile, given: Mapping[Register, Value]) -> None:
+        """A person goes on being found by each email and number that they ever had, until somebody else has it."""
+        for name, kind in _ADDRESSES:
+            former = [getattr(before, name), given.get(("own", name))]
+            if getattr(after, name) is None:
+                continue
+            for address in former:
+                if address not in (None, getattr(after, name)) and unit.profiles.find_by(kind, address) is None:
+                    unit.profiles.identify(kind, address, after.profile_id)
 
     def _merge(self, unit: Unit, source: Profile, target: Profile, now: datetime) -> Profile:
+        if source.profile_id == target.profile_id:
+            return target
         for profile_id in sorted((source.profile_id, target.profile_id)):
             unit.lock(profile_id)
-        merged = replace(
-            target,
-            email=target.email or source.email,
-            phone=target.phone or source.phone,
-            chat={**source.chat, **target.chat},
-            timezone=target.timezone or source.timezone,
-            locale=target.locale or source.locale,
-            attributes={**source.attributes, **target.attributes},
-            created_at=min((at for at in (source.created_at, target.created_at) if at), default=now),
-        )
-        self._merge_consents(unit, source, target, merged, now)
+        whole = merged(source, target)
+        self._merge_consents(unit, source, target, now)
         _hand_over_enrollments(unit, source, target, now)
+        _hand_over_memberships(unit, source, target)
         unit.profiles.hand_over(source.profile_id, target.profile_id)
         unit.profiles.erase(source.profile_id, now)
         unit.profiles.identify("merged", source.profile_id, target.profile_id)
-        if source.external_id is not None:
-            unit.profiles.identify("external", source.external_id, target.profile_id)
-        unit.profiles.save(merged)
+        known = unit.profiles.identifiers(target.profile_id)
+        unit.profiles.save(whole)
+        # Of two addresses one is written to; the person goes on being found by both.
+        for kind, value in sorted({*known} - {*unit.profiles.identifiers(target.profile_id)}):
+            unit.profiles.identify(kind, value, target.profile_id)
         unit.queue.add_occurrence(
             Occurrence(
                 profile_id=target.profile_id,
                 kind="changed",
-                detail={"names": differences(target, merged), "merged": source.profile_id},
+                detail={"names": differences(target, whole), "merged": source.profile_id},
                 at=now,
             )
         )
-        return merged
+        return whole
 
-    def _merge_consents(self, unit: Unit, source: Profile, target: Profile, merged: Profile, now: datetime) -> None:
+    def _merge_consents(self, unit: Unit, source: Profile, target: Profile, now: datetime) -> None:
         theirs, ours = unit.consents.of(source.profile_id), unit.consents.of(target.profile_id)
         if not theirs:
             return
@@ -132,61 +153,77 @@ class Identities:
                     record,
                     consent_id=ids.derived_id("c", "merge", record.consent_id, target.profile_id),
                     profile_id=target.profile_id,
-                    received_at=now,
                 )
             )
         # In time order one profile's later grant would lift the other's withdrawal; the stricter of the two is kept.
         both = [*ours, *theirs]
         for topic in self._project.topics.values():
-            for channel in self._project.channels.values():
-                was_denied = self._denies(source, channel, topic, theirs, now) or self._denies(
-                    target, channel, topic, ours, now
-                )
-                if was_denied and not self._denies(merged, channel, topic, both, now):
-                    unit.consents.add(
-                        ConsentRecord(
-                            consent_id=ids.derived_id(
-                                "c", "stricter", source.profile_id, target.profile_id, channel.name, topic.name
-                            ),
-                            profile_id=target.profile_id,
-                            action="withdraw",
-                            channel=channel.name,
-                            topic=topic.name,
-                            occurred_at=now,
-                            received_at=now,
-                            actor="system",
-                            source="merge",
-                        )
+            for channel in self._project.channels:
+                if not (_says_no(channel, topic, theirs, now) or _says_no(channel, topic, ours, now)):
+                    continue
+                # Without an address, too: STOP is bound to its number, and the person's may be another from now on.
+                if _says_no(channel, topic, both, now) and standing_denial(topic, channel, "", both, now):
+                    continue
+                unit.consents.add(
+                    ConsentRecord(
+                        consent_id=ids.derived_id(
+                            "c", "stricter", source.profile_id, target.profile_id, channel, topic.name
+                        ),
+                        profile_id=target.profile_id,
+                        action="withdraw",
+                        channel=channel,
+                        topic=topic.name,
+                        occurred_at=now,
+                        received_at=now,
+                        actor="system",
+                        source="merge",
                     )
+                )
         unit.queue.add_occurrence(Occurrence(profile_id=target.profile_id, kind="consented", at=now))
 
-    def _denies(
-        self, profile: Profile, channel: Channel, topic: Topic, records: Sequence[ConsentRecord], now: datetime
-    ) -> bool:
-        address = profile.address(channel.name, channel.kind) or ""
-        hashed = address_hash(self._key, channel.kind, address)
-        return standing_denial(topic, channel.name, hashed, records, now) is not None
+
+def _says_no(channel: str, topic: Topic, records: Sequence[ConsentRecord], now: datetime) -> bool:
+    """Whether a withdrawal stands wherever the person has spoken of the channel. What they are written to at present
+    has no part in it: else it would matter in which order addresses and merges come in."""
+    spoken_of = {record.address_hash for record in records if record.channel == channel and record.address_hash}
+    return all(standing_denial(topic, channel, hashed, records, now) for hashed in spoken_of or {""})
+
+
+def _is_another(owner: Profile, profile: Profile) -> bool:
+    """Whether a device is that of another person whom the shop knows."""
+    return owner.external_id is not None and owner.profile_id != profile.profile_id
 
 
 def _hand_over_enrollments(unit: Unit, source: Profile, target: Profile, now: datetime) -> None:
-    """Enrollments go on as the target's; of two live ones under one key the source's ends."""
-    for enrollment in reversed(unit.enrollments.of(profile_id=source.profile_id)):
-        last = unit.enrollments.last(enrollment.journey, target.profile_id, enrollment.key)
-        number = enrollment.number
-        if last:
-            number = last.number + 1
-            if last.state == "active":
-                if enrollment.state == "active":
-                    enrollment = end_enrollment(unit, enrollment, "merged", now, tell=True)
-                # Numbers are one sequence under a journey, profile and key, and a live enrollment stays its last.
-                unit.enrollments.save(_known_as(last, target.profile_id, number))
-                number = last.number
-        unit.enrollments.save(_known_as(enrollment, target.profile_id, number))
+    """Enrollments go on as the target's; of those alive under one key the one entered first, and the others end."""
+    moved = unit.enrollments.of(profile_id=source.profile_id)
+    if not moved:
+        return
+    ways: dict[tuple[str, str | None], list[Enrollment]] = {(each.journey, each.key): [] for each in moved}
+    for each in (*moved, *unit.enrollments.of(profile_id=target.profile_id)):
+        if (each.journey, each.key) in ways:
+            ways[each.journey, each.key].append(each)
+    for same in ways.values():
+        same.sort(key=lambda way: (way.entered_at, way.enrollment_id))
+        alive = [way for way in same if way.state == "active"]
+        ended = {way.enrollment_id: end_enrollment(unit, way, "merged", now, tell=True) for way in alive[1:]}
+        # Numbers are one sequence under a journey, profile and key, and a live enrollment stays its last.
+        same.sort(key=lambda way: way in alive[:1])
+        for number, way in enumerate(same, start=1):
+            known = ended.get(way.enrollment_id, way)
+            if (way.profile_id, way.number) != (target.profile_id, number):
+                entered_as = way.entered_as or f"{way.profile_id}/{way.number}"
+                unit.enrollments.save(
+                    replace(known, profile_id=target.profile_id, number=number, entered_as=entered_as)
+                )
 
 
-def _known_as(enrollment: Enrollment, profile_id: str, number: int) -> Enrollment:
-    entered_as = enrollment.entered_as or f"{enrollment.profile_id}/{enrollment.number}"
-    return replace(enrollment, profile_id=profile_id, number=number, entered_as=entered_as)
+def _hand_over_memberships(unit: Unit, source: Profile, target: Profile) -> None:
+    """Where either was told to have entered a segment the person has: that they enter is said once."""
+    inside = {known.segment for known in unit.memberships.of(target.profile_id) if known.is_member}
+    for known in unit.memberships.of(source.profile_id):
+        if known.is_member and known.segment not in inside:
+            unit.memberships.save(replace(known, profile_id=target.profile_id))
 
 
 def differences(before: Profile, after: Profile) -> list[str]:

@@ -13,9 +13,7 @@ import zoneinfo
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Any, Literal
-
-from msgspec.structs import replace
+from typing import Any, Literal, cast
 
 from engine import ids
 from engine.consent.addresses import address_hash, normalise
@@ -24,7 +22,8 @@ from engine.errors import BadInput
 from engine.events.identity import IdentifierKind, Identities, differences
 from engine.events.model import Occurrence
 from engine.profiles.model import Event, Profile, Value
-from engine.project import Project
+from engine.profiles.merge import Register, written
+from engine.project import ChannelKind, Project
 from engine.store import Unit
 
 #: What is recorded of an `identify`: a fact like any other, so that a repeat of the call changes nothing.
@@ -118,8 +117,6 @@ class Intake:
         if profile.erased_at is not None:
             return profile
         at, is_clamped = _instant(timestamp, now)
-        if user_id is not None and anonymous_id is not None:
-            profile = self._identities.join(unit, anonymous_id, profile, now)
         is_new = unit.events.add(
             Event(
                 event_id=ids.derived_id("ev", "identify", message_id),
@@ -132,32 +129,51 @@ class Intake:
                 is_clamped=is_clamped,
             )
         )
-        # A sender that repeats an old call after a time-out must not undo what was set since.
-        return self.set_attributes(unit, profile, traits, now) if is_new else profile
+        if not is_new:
+            # A sender that repeats an old call after a time-out must not undo what came since.
+            return profile
+        if user_id is not None and anonymous_id is not None:
+            profile = self._identities.join_visitor(unit, anonymous_id, profile, now)
+        # What is dated ahead of our clock, within what is allowed, was nevertheless set by now.
+        return self.set_attributes(unit, profile, traits, now, said_at=None if timestamp is None else min(at, now))
 
     def alias(self, unit: Unit, *, previous_id: str, user_id: str, now: datetime) -> Profile:
         """Joins what was known under `previous_id` (an anonymous id, or an id of the shop's) to the person `user_id`.
 
-        Events, deliveries and enrollments move; the person's own attributes win over the other's; of consents the
-        stricter stays. A repeat changes nothing.
+        Events, deliveries and enrollments move; of each attribute the newest value stays, and of consents the stricter.
+        In whatever order people are joined, the same person comes of it; a repeat changes nothing. Raises Conflict
+        where `previous_id` is a device on which somebody else is known: a shared device makes no two people one.
         """
         profile = self.ensure(unit, "external", user_id, now)
         if profile.erased_at is not None or previous_id == user_id:
             return profile
-        return self._identities.join(unit, previous_id, profile, now, is_alias=True)
+        return self._identities.join_known(unit, previous_id, profile, now)
 
-    def set_attributes(self, unit: Unit, profile: Profile, values: Mapping[str, Value], now: datetime) -> Profile:
+    def set_attributes(
+        self,
+        unit: Unit,
+        profile: Profile,
+        values: Mapping[str, Value],
+        now: datetime,
+        *,
+        said_at: datetime | None = None,
+    ) -> Profile:
         """Writes attributes; `email phone timezone locale` and `chat: {CHANNEL: handle}` are the profile's own.
 
-        None deletes. Refuses unusable addresses, zones and locales with BadInput, naming the attribute.
+        None deletes. `said_at`: when somebody outside set them; values that are newer stay. Without it they are set
+        now, after all that came before. Refuses unusable addresses, zones and locales with BadInput, naming the
+        attribute.
         """
         if profile.erased_at is not None:
             return profile
-        changed = with_values(profile, values)
+        given = read_values(profile, values)
+        changed = written(profile, given, said_at or now, is_last=said_at is None)
+        if changed != profile:
+            unit.profiles.save(changed)
+        self._identities.keep_addresses(unit, profile, changed, given)
         names = differences(profile, changed)
         if not names:
-            return profile
-        unit.profiles.save(changed)
+            return changed
         unit.queue.add_occurrence(
             Occurrence(profile_id=profile.profile_id, kind="changed", detail={"names": names}, at=now)
         )
@@ -167,7 +183,7 @@ class Intake:
         """Forgets a person: attributes, addresses, contents. Keyed hashes of the addresses stay suppressed for good."""
         if profile.erased_at is not None:
             return
-        for kind, address in self._addresses(profile):
+        for kind, address in self._addresses(unit, profile):
             hashed = address_hash(self._key, kind, address)
             unit.consents.suppress(suppression_of(kind, hashed, "erased", source="erasure", now=now))
         unit.profiles.erase(profile.profile_id, now)
@@ -184,38 +200,41 @@ class Intake:
             return self.ensure(unit, "anonymous", anonymous_id, now)
         raise BadInput("a userId or an anonymousId is needed: it says whom this is about")
 
-    def _addresses(self, profile: Profile) -> list[tuple[Literal["email", "sms", "chat"], str]]:
-        found: list[tuple[Literal["email", "sms", "chat"], str]] = []
-        if profile.email:
-            found.append(("email", profile.email))
-        if profile.phone:
-            found.append(("sms", profile.phone))
-        found.extend(("chat", handle) for handle in profile.chat.values())
-        return found
+    def _addresses(self, unit: Unit, profile: Profile) -> list[tuple[ChannelKind, str]]:
+        """Every address by which the person is known, former ones too."""
+        kinds: dict[str, ChannelKind] = {"email": "email", "phone": "sms"}
+        kinds |= {name: channel.kind for name, channel in self._project.channels.items() if channel.kind == "chat"}
+        found: dict[tuple[ChannelKind, str], None] = {}
+        for kind, value in unit.profiles.identifiers(profile.profile_id):
+            if kind in kinds:
+                found[kinds[kind], value] = None
+        # An address of theirs that resolves to somebody else by now is nevertheless theirs, too.
+        for address, of_kind in ((profile.email, "email"), (profile.phone, "sms")):
+            if address:
+                found[cast("ChannelKind", of_kind), address] = None
+        found.update({("chat", handle): None for handle in profile.chat.values()})
+        return list(found)
 
 
-def with_values(profile: Profile, values: Mapping[str, Value]) -> Profile:
-    """The profile with these values in it, as `Intake.set_attributes` would write them. Raises BadInput as it does."""
-    changed = profile
-    attributes = dict(profile.attributes)
+def read_values(profile: Profile, values: Mapping[str, Value]) -> dict[Register, Value]:
+    """The values as they are kept, by what they are of; None deletes. Raises BadInput as `Intake.set_attributes`."""
+    read: dict[Register, Value] = {}
     for name, value in values.items():
         _check_name("attribute name", name)
         match name:
             case "email":
-                changed = replace(changed, email=None if value is None else _address("email", name, value))
+                read["own", name] = None if value is None else _address("email", name, value)
             case "phone":
-                changed = replace(changed, phone=None if value is None else _address("sms", name, value))
+                read["own", name] = None if value is None else _address("sms", name, value)
             case "timezone":
-                changed = replace(changed, timezone=None if value is None else _zone(value))
+                read["own", name] = None if value is None else _zone(value)
             case "locale":
-                changed = replace(changed, locale=None if value is None else _locale(value))
+                read["own", name] = None if value is None else _locale(value)
             case "chat":
-                changed = replace(changed, chat=_handles(profile.chat, value))
-            case _ if value is None:
-                attributes.pop(name, None)
+                read |= {("chat", channel): handle for channel, handle in _handles(profile.chat, value).items()}
             case _:
-                attributes[name] = plain(name, value)
-    return replace(changed, attributes=attributes)
+                read["attribute", name] = plain(name, value)
+    return read
 
 
 def plain(name: str, value: Value) -> Any:
@@ -298,15 +317,15 @@ def _locale(value: object) -> str:
     return tag
 
 
-def _handles(known: Mapping[str, str], value: object) -> dict[str, str]:
+def _handles(known: Mapping[str, str], value: object) -> dict[str, str | None]:
     if value is None:
-        return {}
+        return dict.fromkeys(known)
     if not isinstance(value, Mapping):
         raise BadInput("`chat` must be a mapping of a channel's name to the person's handle there")
-    handles = dict(known)
+    handles: dict[str, str | None] = {}
     for channel, handle in value.items():
         if handle is None:
-            handles.pop(channel, None)
+            handles[channel] = None
         elif isinstance(handle, str) and handle.strip():
             handles[channel] = handle.strip()
         else:

@@ -30,6 +30,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     locale: str | None = None
     attributes: Mapping[str, Value] = {}
     created_at: datetime | None = None
+    #: When each attribute, field of its own and handle was set or deleted last (`engine.profiles.merge` names them).
+    set_at: Mapping[str, datetime] = {}
     #: Set when the person was erased: no attribute or address is left, and nothing is ever sent.
     erased_at: datetime | None = None
 

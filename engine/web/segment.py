@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from engine import ids
-from engine.errors import BadInput
+from engine.errors import BadInput, Conflict
 from engine.events.identity import IdentifierKind
 from engine.events.intake import Intake
 from engine.store import Unit
@@ -51,11 +51,13 @@ class Call:
         return found
 
     def apply(self, intake: Intake, unit: Unit, now: datetime) -> None:
-        """Takes the call in. BadInput names its place."""
+        """Takes the call in. BadInput and Conflict name its place."""
         try:
             self._apply(intake, unit, now)
         except BadInput as error:
             raise BadInput(_at(self.place, str(error))) from error
+        except Conflict as error:
+            raise Conflict(_at(self.place, str(error))) from error
 
     def _apply(self, intake: Intake, unit: Unit, now: datetime) -> None:
         match self.type:

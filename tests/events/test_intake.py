@@ -13,9 +13,9 @@ from engine.consent.addresses import address_hash
 from engine.consent.decide import decide_consent
 from engine.consent.model import Action, ConsentRecord
 from engine.enrollment.model import Enrollment
-from engine.errors import BadInput
+from engine.errors import BadInput, Conflict
 from engine.events.intake import IDENTIFIED, Intake
-from engine.events.model import Occurrence
+from engine.events.model import Membership, Occurrence
 from engine.ids import profile_id
 from engine.profiles.model import Event, Profile
 from engine.project import Channel, Project, Topic
@@ -180,6 +180,7 @@ def test_identify_writes_attributes_and_the_profiles_own_fields(any_store: Store
         chat={"chat": "U1"},
         attributes={"plan": "pro"},
         created_at=NOW,
+        set_at=dict.fromkeys(["attribute.plan", "email", "phone", "timezone", "locale", "chat.chat"], NOW),
     )
     assert find(any_store, "phone", "+34600111222") == ana
     assert [(o.kind, o.detail) for o in occurrences(any_store)] == [
@@ -292,6 +293,92 @@ def test_a_visitor_seen_first_after_the_alias_is_the_person_too(any_store: Store
     assert event.profile_id == ana.profile_id
 
 
+def test_of_an_attribute_the_newest_value_holds_however_late_an_older_one_arrives(any_store: Store) -> None:
+    newer, older = NOW - timedelta(hours=1), NOW - timedelta(hours=2)
+    identify(any_store, traits={"plan": "free", "city": None}, timestamp=newer, message_id="i1")
+    ana = identify(any_store, traits={"plan": "pro", "city": "Cádiz", "age": 40}, timestamp=older, message_id="i2")
+    assert ana.attributes == {"plan": "free", "age": 40}
+    with any_store.transaction() as unit:
+        journey_set = INTAKE.set_attributes(unit, ana, {"plan": "basic"}, NOW - timedelta(hours=3))
+    assert journey_set.attributes["plan"] == "basic", "what we set ourselves comes after all that we know"
+
+
+def test_a_merge_keeps_the_newest_of_each_attribute_and_both_peoples_addresses(any_store: Store) -> None:
+    newer, older = NOW - timedelta(hours=1), NOW - timedelta(hours=2)
+    old = {"plan": "pro", "city": "Cádiz", "email": "old@example.com"}
+    identify(any_store, "old", traits=old, timestamp=newer, message_id="i1")
+    new = {"plan": "free", "email": "ana@example.com", "phone": "+34600111222"}
+    identify(any_store, "ana", traits=new, timestamp=older, message_id="i2")
+    ana = alias(any_store, "old", "ana")
+    assert (ana.email, ana.phone, ana.attributes) == (
+        "old@example.com", "+34600111222", {"plan": "pro", "city": "Cádiz"},
+    )  # fmt: skip
+    for kind, value in (("email", "old@example.com"), ("email", "ana@example.com"), ("phone", "+34600111222")):
+        assert find(any_store, kind, value) == ana
+
+
+def test_a_person_is_found_by_a_former_address_until_somebody_else_has_it(any_store: Store) -> None:
+    identify(any_store, traits={"email": "ana@example.com"}, message_id="i1")
+    ana = identify(any_store, traits={"email": "ana@example.org"}, message_id="i2")
+    assert find(any_store, "email", "ana@example.com") == ana
+    ben = identify(any_store, "ben", traits={"email": "ana@example.com"}, message_id="i3")
+    assert find(any_store, "email", "ana@example.com") == ben
+
+
+def test_every_address_that_a_person_ever_had_is_suppressed_when_they_are_erased(any_store: Store) -> None:
+    identify(any_store, traits={"email": "ana@example.com"}, message_id="i1")
+    identify(any_store, traits={"email": "ana@example.org"}, message_id="i2")
+    erase(any_store, "ana")
+    with any_store.transaction() as unit:
+        for address in ("ana@example.com", "ana@example.org"):
+            hashed = address_hash(KEY, "email", address)
+            assert [s.kind for s in unit.consents.suppressions("email", hashed)] == ["erased"]
+
+
+def test_an_alias_of_a_device_on_which_somebody_else_is_known_is_refused_and_changes_nothing(any_store: Store) -> None:
+    ana = identify(any_store, anonymous_id="kiosk")
+    ben = identify(any_store, "ben", traits={"plan": "pro"}, message_id="i2")
+    with pytest.raises(Conflict, match=r"a device on which another known person was identified.*nothing was joined"):
+        alias(any_store, "kiosk", "ben")
+    assert (find(any_store, "external", "ana"), find(any_store, "external", "ben")) == (ana, ben)
+    assert find(any_store, "anonymous", "kiosk") == ana
+
+
+def test_whoever_comes_under_an_aliased_id_later_is_the_same_person(any_store: Store) -> None:
+    ana = alias(any_store, "old", "ana")
+    event = track(any_store, "old")
+    assert event is not None
+    assert event.profile_id == ana.profile_id
+
+
+def test_an_erased_person_is_not_brought_back_by_an_alias(any_store: Store) -> None:
+    identify(any_store, "old", traits={"plan": "pro"})
+    erase(any_store, "old")
+    ana = alias(any_store, "old", "ana")
+    assert ana.attributes == {}
+    assert track(any_store, "old") is None
+
+
+def test_a_repeated_identify_does_not_take_a_device_back(any_store: Store) -> None:
+    identify(any_store, anonymous_id="kiosk", message_id="i1")
+    ben = identify(any_store, "ben", anonymous_id="kiosk", message_id="i2")
+    identify(any_store, anonymous_id="kiosk", message_id="i1")
+    assert find(any_store, "anonymous", "kiosk") == ben
+
+
+def test_a_segment_that_either_was_told_to_have_entered_the_person_is_in(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        visitor = INTAKE.ensure(unit, "anonymous", "visitor", NOW)
+        person = INTAKE.ensure(unit, "external", "ana", NOW)
+        for segment, profile, is_member in (("vip", visitor, True), ("vip", person, False), ("new", visitor, False)):
+            unit.memberships.save(
+                Membership(profile_id=profile.profile_id, segment=segment, is_member=is_member, changed_at=NOW)
+            )
+    ana = alias(any_store, "visitor", "ana")
+    with any_store.transaction() as unit:
+        assert {each.segment: each.is_member for each in unit.memberships.of(ana.profile_id)} == {"vip": True}
+
+
 def consent(profile: Profile, action: Action, at: datetime) -> ConsentRecord:
     return ConsentRecord(
         consent_id=f"c-{profile.profile_id}-{action}",
@@ -353,11 +440,11 @@ def enrollment(profile: Profile, enrollment_id: str, **changes: Any) -> Enrollme
     )
 
 
-def test_enrollments_go_on_as_the_persons_and_of_two_live_ones_the_visitors_ends(any_store: Store) -> None:
+def test_enrollments_go_on_as_the_persons_and_of_two_live_ones_the_one_entered_later_ends(any_store: Store) -> None:
     with any_store.transaction() as unit:
         visitor = INTAKE.ensure(unit, "anonymous", "visitor", NOW)
         person = INTAKE.ensure(unit, "external", "ana", NOW)
-        unit.enrollments.save(enrollment(visitor, "e1"))
+        unit.enrollments.save(enrollment(visitor, "e1", entered_at=NOW + timedelta(hours=1)))
         unit.enrollments.save(enrollment(visitor, "e2", key="c2"))
         unit.enrollments.save(enrollment(person, "e3"))
     ana = alias(any_store, "visitor", "ana")

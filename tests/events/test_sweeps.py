@@ -56,6 +56,19 @@ def test_a_lapse_fires_once_and_the_next_event_arms_it_again(any_store: Store) -
     assert entered(shop) == [after(days=30), after(days=120)]
 
 
+def test_whoever_a_visitor_turns_out_to_be_lapses_in_their_stead(any_store: Store) -> None:
+    shop = open_shop(any_store, QUIET_FOR_A_MONTH)
+    with shop.store.transaction() as unit:
+        shop.engine.intake.track(
+            unit, anonymous_id="visitor", name="Page Viewed", properties={}, timestamp=NOW, message_id="v1", now=NOW
+        )
+    shop.run_until(after(days=10))
+    with shop.store.transaction() as unit:
+        shop.engine.intake.alias(unit, previous_id="visitor", user_id="ana", now=shop.now)
+    shop.run_until(after(days=60))
+    assert entered(shop) == [after(days=30)]
+
+
 def test_a_person_who_never_did_the_event_never_lapses(any_store: Store) -> None:
     shop = open_shop(any_store, triggered_by(InactiveTrigger(event="Order Completed", for_seconds=DAY)))
     shop.track("Page Viewed")

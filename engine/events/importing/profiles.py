@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 from engine.consent.addresses import normalise
 from engine.errors import BadInput
-from engine.events.identity import IdentifierKind
+from engine.events.identity import IdentifierKind, differences
 from engine.events.importing import cells
 from engine.events.importing.rows import RefusalCode, RowRefused
 from engine.events.importing.taker import Outcome, each
-from engine.events.intake import Intake, with_values
+from engine.events.intake import Intake, read_values
 from engine.profiles.model import Profile, Value
 from engine.project import Project
 from engine.store import Unit
@@ -72,7 +72,7 @@ class ProfileRows:
         if profile.erased_at is not None:
             raise RowRefused("erased", "this person was erased, and an import brings nobody back", "id")
         after = self.intake.set_attributes(unit, profile, row.values, now)
-        return "taken" if is_new or after != profile else "unchanged"
+        return "taken" if is_new or differences(profile, after) else "unchanged"
 
     # ── cells ────────────────────────────────────────────────────────────────────────────────────────────────────────
     def _read_cell(self, name: str, cell: Any, values: dict[str, Value]) -> None:
@@ -120,6 +120,6 @@ def _handle(name: str, cell: Any) -> str:
 
 def _check(name: str, value: Value, code: RefusalCode) -> None:
     try:
-        with_values(_NOBODY, {name: value})
+        read_values(_NOBODY, {name: value})
     except BadInput as problem:
         raise RowRefused(code, str(problem), name) from problem

@@ -58,6 +58,9 @@ class DictProfiles:
     def identify(self, kind: str, value: str, profile_id: str) -> None:
         self._owners.put((kind, value), ((kind, value), profile_id))
 
+    def identifiers(self, profile_id: str) -> Sequence[tuple[str, str]]:
+        return sorted(identifier for identifier, _ in self._owned.all(profile_id))
+
     def all_ids(self) -> Sequence[str]:
         return [profile.profile_id for profile in self._ids.all()]
 

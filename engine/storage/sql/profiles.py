@@ -9,7 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from engine.profiles.model import Profile
-from engine.storage.identifiers import identifiers
+from engine.storage.identifiers import identifiers as own_identifiers
 from engine.storage.sql.records import Records
 from engine.storage.tables import (
     consents,
@@ -53,6 +53,11 @@ _OF_PERSON = {
         consents, deliveries, dues, enrollments, events, identifier_table, links, memberships, occurrences, refusals,
     )
 }  # fmt: skip
+_IDENTIFIED = (
+    select(identifier_table.c.kind, identifier_table.c.value)
+    .where(_OF_PERSON[identifier_table])
+    .order_by(identifier_table.c.kind, identifier_table.c.value)
+)
 _EMPTIED = (
     delete(identifier_table).where(_OF_PERSON[identifier_table]),
     update(events).where(_OF_PERSON[events]).values(properties={}),
@@ -86,8 +91,8 @@ class SqlProfiles:
 
     def save(self, profile: Profile) -> None:
         stored = self.find(profile.profile_id)
-        before = frozenset() if stored is None else identifiers(stored)
-        after = identifiers(profile)
+        before = frozenset() if stored is None else own_identifiers(stored)
+        after = own_identifiers(profile)
         _PROFILES.put(self._connection, profile)
         # Sorted: two transactions that take the same identifiers lock them in the same order.
         for kind, value in sorted(before - after):
@@ -97,6 +102,9 @@ class SqlProfiles:
 
     def identify(self, kind: str, value: str, profile_id: str) -> None:
         _IDENTIFIERS.put(self._connection, _Identifier(kind=kind, value=value, profile_id=profile_id))
+
+    def identifiers(self, profile_id: str) -> Sequence[tuple[str, str]]:
+        return [(row.kind, row.value) for row in self._connection.execute(_IDENTIFIED, {"person": profile_id})]
 
     def all_ids(self) -> Sequence[str]:
         return self._connection.scalars(_ALL_IDS).all()
