@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ from channels.sms.twilio import Twilio
 from channels.testing.exhibit import sample_message
 from engine.errors import BadInput, ChannelConfigError, NotFound
 from engine.project import Channel, Project
-
-ROOT = Path(__file__).parents[2]
+from tests.channels.pages import PAGE, hold
 
 
 def project(root: Path, *channels: Channel) -> Project:
@@ -125,13 +123,9 @@ def test_unusable_settings_are_named_with_their_channel_and_without_their_values
 
 
 def test_the_table_in_the_documentation_is_current() -> None:
-    """Otherwise put the output of `sojourn channels --format markdown` between its marks."""
-    page = (ROOT / "docs" / "channels.md").read_text(encoding="utf-8")
-    table = re.search(r"<!-- adapters -->\n(.*?)\n?<!-- /adapters -->", page, re.DOTALL)
-    assert table is not None
-    assert table.group(1) == markdown(row for row in adapter_rows() if row.package == "sojourn")
+    hold("adapters", markdown(row for row in adapter_rows() if row.package == "sojourn"))
 
 
 def test_every_adapter_has_a_paragraph_in_the_documentation() -> None:
-    page = (ROOT / "docs" / "channels.md").read_text(encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
     assert [row.name for row in adapter_rows() if row.package == "sojourn" and f"**{row.name}**" not in page] == []
