@@ -55,6 +55,7 @@ def adapter_infos() -> Mapping[str, AdapterInfo]:
             kind=None if adapter.serves_any_kind else adapter.capabilities.kind,
             check_settings=adapter.check_settings,
             has_attachments=adapter.capabilities.has_attachments,
+            check_blocks=adapter.check_blocks,
         )
         for name, adapter in known_adapters().items()
     }

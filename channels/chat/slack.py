@@ -23,6 +23,7 @@ from engine.delivery.message import Capabilities, Message, Receipt, SendResult, 
 from engine.errors import ReceiptRefused, UnsupportedMessage
 
 _LONGEST_TEXT = 40_000
+_MOST_BLOCKS = 50
 
 
 class SlackSettings(HttpSettings):
@@ -97,6 +98,13 @@ class Slack(HttpAdapter[SlackSettings]):
             form["blocks"] = json.dumps([_without_mentions(block) for block in message.blocks], ensure_ascii=False)
         credentials = f"Bearer {self.settings.token.get_secret_value()}"
         return self.request("POST", "/chat.postMessage", headers={"Authorization": credentials}, form=form)
+
+    @classmethod
+    def check_blocks(cls, blocks: Sequence[Any]) -> list[str]:
+        if len(blocks) > _MOST_BLOCKS:
+            return [f"slack takes at most {_MOST_BLOCKS} blocks"]
+        wrong = (block for block in blocks if not (isinstance(block, Mapping) and "type" in block))
+        return ["a block of slack is a mapping with a `type`" for _ in wrong]
 
     def accept(self, response: httpx.Response) -> SendResult:
         answer = self.json_object(response)

@@ -152,13 +152,7 @@ class WhatsApp(HttpAdapter[WhatsAppSettings]):
         try:
             ApprovedTemplate.model_validate(blocks[0])
         except ValidationError as error:
-            rows = error.errors(include_url=False, include_input=False)
-            allowed = ", ".join(f"`{name}`" for name in ApprovedTemplate.model_fields)
-            return [
-                f"`{'.'.join(str(part) for part in row['loc'])}`: "
-                + (f"no such key; allowed: {allowed}" if row["type"] == "extra_forbidden" else row["msg"])
-                for row in rows
-            ]
+            return [_problem(row) for row in error.errors(include_url=False, include_input=False)]
         return []
 
     def accept(self, response: httpx.Response) -> SendResult:
@@ -267,6 +261,17 @@ class WhatsApp(HttpAdapter[WhatsAppSettings]):
             vendor_kind=vendor_kind,
             raw=choice,
         )
+
+
+def _problem(row: Mapping[str, Any]) -> str:
+    where = f"`{'.'.join(str(part) for part in row['loc'])}`"
+    match row["type"]:
+        case "missing":
+            return f"{where} is missing"
+        case "extra_forbidden":
+            return f"there is no key {where}: allowed are {', '.join(ApprovedTemplate.model_fields)}"
+        case _:
+            return f"{where}: {row['msg']}"
 
 
 def _text(text: str) -> Mapping[str, Any]:

@@ -20,9 +20,9 @@ from pydantic import Field
 from channels.base import Meaning, Secret, Text, required_sender, safe_word
 from channels.http import HttpAdapter, HttpSettings
 from channels.signatures import require_fresh, require_same
-from channels.sms.gsm import fits_gsm
 from engine.delivery.message import Capabilities, Message, Receipt, ReceiptKind, SendResult, WebhookRequest
 from engine.errors import ReceiptRefused, UnsupportedMessage
+from engine.rendering.sms_parts import fits_gsm
 
 _LONGEST_CALLBACK = 100
 

@@ -74,6 +74,8 @@ CODES: Mapping[str, str] = {
     "SJ606": "a marketing text message without a way to stop",
     "SJ607": "an attachment that cannot be sent",
     "SJ608": "a channel that carries no attachments",
+    "SJ609": "a long text message",
+    "SJ610": "blocks that the channel cannot carry",
     "SJ701": "a missing environment variable",
     "SJ702": "a channel's settings are wrong",
     "SJ703": "a channel of unknown kind",

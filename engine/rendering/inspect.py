@@ -27,9 +27,12 @@ def inspect_template(root: Path, folder: str, template: str, library: Library | 
     walker = Walker(library)
     without_unsubscribe = []
     without_stop = []
+    said = {}
     for file in files:
         walker.mentioned.clear()
         walker.walk_template(file)
+        if file.extension == "txt":
+            said[from_root(file)] = walker.said(file)
         if file.extension == "txt" and not walker.mentioned & _LINKS and not any(map(_says_stop, walker.reached)):
             without_stop.append(file)
         # The derived twin has the page's links; a twin of one's own has only its own.
@@ -42,6 +45,8 @@ def inspect_template(root: Path, folder: str, template: str, library: Library | 
         variables=tuple(sorted(walker.variables, key=lambda each: (each.file, each.line, each.column, each.path))),
         missing=tuple(sorted(walker.missing, key=lambda each: (each.file, each.line, each.name))),
         problems=tuple(sorted(walker.problems, key=lambda each: (each.file, each.line, each.column, each.message))),
+        said=said,
+        blocks={from_root(file): file.parts.blocks for file in files if file.parts.blocks},
         without_unsubscribe=tuple(from_root(file) for file in without_unsubscribe),
         without_stop=tuple(from_root(file) for file in without_stop),
         without_subject=tuple(from_root(file) for file in pages if "subject" not in file.parts.texts),

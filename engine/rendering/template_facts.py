@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from engine.language.source import ListNode
 from engine.rendering.front_matter import TemplateProblem
 
 
@@ -41,3 +43,7 @@ class TemplateFacts:
     without_stop: tuple[str, ...] = ()
     #: Those of its HTML files that have no `subject`.
     without_subject: tuple[str, ...] = ()
+    #: What each of its text files says to everybody: what stands outside of names, conditions, loops and includes.
+    said: Mapping[str, str] = field(default_factory=dict)
+    #: The `blocks` of each file that has any.
+    blocks: Mapping[str, ListNode] = field(default_factory=dict)

@@ -77,6 +77,12 @@ class Walker:
             for layout in filter(takes_fragments, self._partials(LAYOUT)):
                 self._walk_file(layout, Here(file=layout, names=dict.fromkeys(_PROVIDED_TO_LAYOUTS)))
 
+    def said(self, file: TemplateFile) -> str:
+        """What a walked file says whatever its names hold."""
+        tree = self._trees.get(file.path)
+        printed = (node for node in (tree.body if tree else ()) if isinstance(node, nodes.Output))
+        return "".join(part.data for node in printed for part in node.nodes if isinstance(part, nodes.TemplateData))
+
     def _walk_file(self, file: TemplateFile, here: Here) -> None:
         self.reached.append(file)
         if file.path not in self._trees:

@@ -184,9 +184,12 @@ class TestWhatsApp(HttpContract, ReceiptContract):
     @pytest.mark.parametrize(
         ("blocks", "named"),
         [
-            ([{"language": "es"}], "`template`"),
+            ([{"language": "es"}], "`template` is missing"),
             ([{"template": "t"}], "`language`"),
-            ([{"template": "t", "language": "es", "params": []}], "`params`: no such key"),
+            (
+                [{"template": "t", "language": "es", "params": []}],
+                "there is no key `params`: allowed are template,",
+            ),
             ([{"template": "t", "language": "es", "parameters": "Ana"}], "`parameters"),
             ([{"type": "section"}], "`template`"),
             ([{"template": "t", "language": "es"}] * 2, "one block"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,15 @@ def check_settings(settings: Mapping[str, Any]) -> list[str]:
     return [] if "from" in settings else ["setting `from` is missing"]
 
 
+def check_blocks(blocks: Sequence[Any]) -> list[str]:
+    return ["a block has a `type`" for block in blocks if "type" not in block]
+
+
 ADAPTERS = {
     "smtp": AdapterInfo(kind="email", check_settings=lambda settings: [], has_attachments=True),
     "twilio": AdapterInfo(kind="sms", check_settings=check_settings),
     "vonage": AdapterInfo(kind="sms", check_settings=check_settings),
-    "slack": AdapterInfo(kind="chat", check_settings=lambda settings: []),
+    "slack": AdapterInfo(kind="chat", check_settings=lambda settings: [], check_blocks=check_blocks),
     "inbox": AdapterInfo(kind=None, check_settings=lambda settings: []),
 }
 

@@ -14,14 +14,18 @@ from engine.language.checks.starts import KEY, started_with
 from engine.language.diagnostics import Place, Problems, Span, suggest
 from engine.language.graph import reachable
 from engine.language.journey_file import JourneyFile
+from engine.language.source import plain
 from engine.plan.model import EventTrigger, JourneyTrigger, Plan, Send, Trigger, WaitFor
 from engine.project import Channel
 from engine.rendering.inspect import TemplateFacts, inspect_template
 from engine.rendering.library import PAGES, Library
+from engine.rendering.sms_parts import outside_gsm, sms_size
 
 #: Always there.
 _SUPPLIED = ("project", "links", "locale", "profile", "trigger", "steps", "event")
 _LINKS = ("unsubscribe", "preferences")
+#: Of a text message, before somebody should hear what it costs.
+_MOST_PARTS = 3
 
 
 def check(authored: Authored, problems: Problems) -> None:
@@ -66,10 +70,34 @@ class _Inspector:
                 hint = "end it with `Reply STOP to end`"
                 message = f"a marketing text message (topic `{topic.name}`) does not say how to stop more of them"
                 self._problems.warning("SJ606", Span(file=file, line=1, column=1), message, hint)
+        if channel.kind == "sms":
+            self._check_size(facts)
+        if channel.kind == "chat":
+            self._check_blocks(facts, channel)
         if channel.kind == "email":
             for file in facts.without_subject:
                 hint = "begin the file with `---`, `subject: …`, `---`"
                 self._problems.error("SJ605", Span(file=file, line=1, column=1), "the email has no subject", hint)
+
+    def _check_size(self, facts: TemplateFacts) -> None:
+        """Texts that are long whatever the names in them hold."""
+        for file, said in facts.said.items():
+            parts = sms_size(said.strip()).parts
+            if parts > _MOST_PARTS:
+                dear = outside_gsm(said)
+                hint = f"without `{dear[:10]}` a part holds more than twice as much" if dear else "say less"
+                message = f"the text message takes at least {parts} parts, and carriers charge for each"
+                self._problems.warning("SJ609", Span(file=file, line=1, column=1), message, hint)
+
+    def _check_blocks(self, facts: TemplateFacts, channel: Channel) -> None:
+        channels = self._authored.project.channels
+        # In an outage its backup sends the same message.
+        for each in filter(None, (channel, channels.get(channel.backup or ""))):
+            adapter = self._authored.adapters.get(each.use)
+            for file, blocks in facts.blocks.items():
+                for problem in adapter.check_blocks(plain(blocks)) if adapter else ():
+                    place = Span(file=file, line=blocks.line, column=blocks.column)
+                    self._problems.error("SJ610", place, f"the channel `{each.name}` cannot carry these: {problem}")
 
     def _check_exists(self, step: Send, channel: Channel, place: Place) -> None:
         extensions = PAGES if channel.kind == "email" else ("txt",)
