@@ -15,6 +15,7 @@ def hold(mark: str, text: str) -> None:
     part = re.search(rf"<!-- {mark} -->\n(.*?)\n?<!-- /{mark} -->", page, re.DOTALL)
     assert part is not None, f"docs/channels.md has no part `{mark}`"
     if os.environ.get("UPDATE_DOCS"):
-        PAGE.write_text(page[: part.start(1)] + text + page[part.end(1) :], encoding="utf-8")
+        written = f"<!-- {mark} -->\n{text}\n<!-- /{mark} -->"
+        PAGE.write_text(page[: part.start()] + written + page[part.end() :], encoding="utf-8")
         return
     assert part.group(1) == text, "UPDATE_DOCS=1 pytest tests/channels rewrites it"
