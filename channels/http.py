@@ -98,10 +98,6 @@ class HttpAdapter(ChannelAdapter[H]):
     def close(self) -> None:
         self._client.close()
 
-    def address(self) -> str:
-        """Where the API is: as the settings say, or the provider's own."""
-        return self.settings.base_url or self.base_url
-
     @abstractmethod
     def compose(self, message: Message) -> httpx.Request:
         """The provider's request for the message, made with `request`."""
@@ -136,7 +132,7 @@ class HttpAdapter(ChannelAdapter[H]):
         files: Sequence[tuple[str, tuple[str, bytes, str]]] = (),
     ) -> httpx.Request:
         """A request below the API's address, with a form (and files), a JSON body, or bytes as they are."""
-        address = self.address()
+        address = self.settings.base_url or self.base_url
         if path:
             address = address.rstrip("/") + path
         if content is not None:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import Field, model_validator
 
-from channels.base import Meaning, Secret, Text, required_sender, safe_word
+from channels.base import AdapterContext, Meaning, Secret, Text, required_sender, safe_word
 from channels.http import HttpAdapter, HttpSettings, try_json_object
 from channels.signatures import require_basic, require_fresh, require_header, require_same
 from channels.sms.callbacks import with_plus
@@ -49,7 +49,6 @@ class Sinch(HttpAdapter[SinchSettings]):
 
     name = "sinch"
     Settings = SinchSettings
-    base_url = "https://{region}.sms.api.sinch.com"
     capabilities = Capabilities(kind="sms", has_receipts=True)
 
     #: Sinch's error codes while sending.
@@ -77,8 +76,9 @@ class Sinch(HttpAdapter[SinchSettings]):
         "402": ("bounced", False),  # no route to the number
     }
 
-    def address(self) -> str:
-        return self.settings.base_url or self.base_url.format(region=self.settings.region)
+    def __init__(self, settings: SinchSettings, context: AdapterContext, client: httpx.Client | None = None) -> None:
+        super().__init__(settings, context, client)
+        self.base_url = f"https://{settings.region}.sms.api.sinch.com"
 
     def compose(self, message: Message) -> httpx.Request:
         settings = self.settings
