@@ -19,6 +19,7 @@ from engine.enrollment.facts import FactsSource
 from engine.enrollment.operations import Operations
 from engine.enrollment.performer import Forced, Performer
 from engine.enrollment.planbook import Planbook
+from engine.enrollment.rehearsal import Rehearsal
 from engine.enrollment.resolving import Resolver
 from engine.events.baselines import Baselines
 from engine.events.dues import DueIndex
@@ -79,6 +80,15 @@ class Engine:
             dispatcher=self.dispatcher,
             caller=caller,
             forced=forced,
+        )
+        self.rehearsal = Rehearsal(
+            project=project,
+            store=store,
+            planbook=self.plans,
+            facts=self.facts,
+            intake=self.intake,
+            dispatcher=self.dispatcher,
+            mailing=self.mailing,
         )
         self.resolver = Resolver(
             store=store, planbook=self.plans, facts=self.facts, exits=exits, dispatcher=self.dispatcher

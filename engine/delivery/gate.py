@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from engine import ids
 from engine.consent.addresses import address_hash
+from engine.consent.model import Suppression
 from engine.consent.permission import decide_permission
+from engine.consent.suppression import blocking
 from engine.enrollment.facts import StoreFacts, zone_of
 from engine.enrollment.model import Enrollment
 from engine.expressions.evaluate import resolve
@@ -111,6 +113,11 @@ class Gate:
             inputs["held_by"] = outcome
             return verdict("expired")
         return verdict(outcome, until)
+
+    def block(self, unit: Unit, channel: Channel, address: str) -> Suppression | None:
+        """What blocks an address from any message at all, or None."""
+        hashed = address_hash(self._key, channel.kind, address)
+        return blocking(unit.consents.suppressions(channel.kind, hashed), is_marketing=True)
 
     @staticmethod
     def _address(passage: Passage, channel: Channel) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,8 @@ from engine.store import LinkRecord
 
 #: How long the link of a confirmation serves.
 _CONFIRM_WITHIN = timedelta(hours=72)
+#: What a test begins with: its subject, or its text where it has none.
+_TEST = "[Test] "
 
 
 class Mailing:
@@ -35,11 +38,20 @@ class Mailing:
         self._renderer = renderer
         self._attachments = Attachments(project.root)
 
-    def compose(self, passage: Passage, delivery: Delivery, channel: Channel, topic: Topic) -> tuple[Message, Rendered]:
-        """The rendered message, its links stored. Raises RenderError."""
+    def has(self, channel: Channel, template: str) -> bool:
+        """Whether a channel has a template of this name, in any language."""
+        return self._renderer.has(channel, template)
+
+    def compose(
+        self, passage: Passage, delivery: Delivery, channel: Channel, topic: Topic, *, keeps_links: bool = True
+    ) -> tuple[Message, Rendered]:
+        """The rendered message, its links stored. Raises RenderError.
+
+        Without `keeps_links` it is only for looking at: nothing is stored, and links lead straight to their targets.
+        """
         facts, step = passage.facts, passage.step
         locale = passage.profile.locale or self._project.locale
-        minter = _Minter(self._key, self._public_url, passage, delivery, channel)
+        minter = _Minter(self._key, self._public_url, passage, delivery, channel, is_keeping=keeps_links)
         unsubscribe = minter.link("unsubscribe", topic.name)
         found = {"unsubscribe": unsubscribe, "preferences": minter.link("preferences", topic.name)}
         if topic.name == CONFIRMING:
@@ -74,7 +86,7 @@ class Mailing:
             metadata={"journey": delivery.journey, "step": delivery.step_id},
             is_test=delivery.is_test,
         )
-        return message, rendered
+        return _marked(message) if delivery.is_test else message, rendered
 
     def _lead(self, minter: _Minter, delivery: Delivery, channel: Channel, topic: Topic) -> Lead | None:
         """Where each of the message's links is to lead; None leaves all of them as they are."""
@@ -102,7 +114,17 @@ class Mailing:
 class _Minter:
     """Makes the links of one message, and stores what each stands for."""
 
-    def __init__(self, key: bytes, public_url: str, passage: Passage, delivery: Delivery, channel: Channel) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        public_url: str,
+        passage: Passage,
+        delivery: Delivery,
+        channel: Channel,
+        *,
+        is_keeping: bool,
+    ) -> None:
+        self._is_keeping = is_keeping
         self._key = key
         self._public_url = public_url
         self._unit = passage.unit
@@ -115,10 +137,14 @@ class _Minter:
     ) -> str:
         """The link's own URL; `url` is where a click leads."""
         token = links.token(self._key, kind, self._delivery.delivery_id, url or "")
+        if not self._is_keeping:
+            return url or links.link_url(self._public_url, kind, token)
+        # Whoever reads a test is not the person: none of its links may act, or show, for them.
+        is_void = self._delivery.is_test and kind not in ("click", "open")
         self._unit.access.add_link(
             LinkRecord(
                 token_hash=links.token_hash(token),
-                kind=kind,
+                kind=links.VOID if is_void else kind,
                 profile_id=self._delivery.profile_id,
                 delivery_id=self._delivery.delivery_id,
                 channel=self._delivery.channel,
@@ -130,6 +156,16 @@ class _Minter:
             )
         )
         return links.link_url(self._public_url, kind, token)
+
+
+def _marked(message: Message) -> Message:
+    """The message, recognisable as a test to its reader and to programs."""
+    return replace(
+        message,
+        subject=None if message.subject is None else _TEST + message.subject,
+        text=message.text if message.kind == "email" else _TEST + message.text,
+        headers={**message.headers, "X-Sojourn-Test": "yes"},
+    )
 
 
 def scope_of(project: Project, facts: Facts, values: Mapping[str, Any], found: Mapping[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from engine.delivery.model import Decision
 from engine.enrollment.model import Enrollment
 from engine.insight.people import as_json, iso
 from engine.insight.words import REFUSALS, STATUSES, decision_words, trail_words
@@ -60,6 +61,9 @@ def story(unit: Unit, profile: Profile, journey: str | None = None) -> Story:
     lines = _refused(unit, profile, journey)
     for enrollment in enrollments:
         lines += _told(unit, enrollment)
+    # A test has no enrollment: its decision is the person's all the same.
+    tests = unit.deliveries.decisions(profile_id=profile.profile_id, journey=journey)
+    lines += [_decided(decision, None) for decision in tests if "test_by" in decision.inputs]
     deliveries = unit.deliveries.of(profile_id=profile.profile_id, journey=journey)
     keys = {enrollment.enrollment_id: enrollment.key for enrollment in enrollments}
     for delivery in deliveries:
@@ -68,7 +72,7 @@ def story(unit: Unit, profile: Profile, journey: str | None = None) -> Story:
                 at=delivery.sent_at or delivery.claimed_at,
                 kind="delivery",
                 code=delivery.status,
-                words=f"{delivery.via}: {STATUSES[delivery.status]}",
+                words=f"{delivery.via}: {'a test, ' if delivery.is_test else ''}{STATUSES[delivery.status]}",
                 journey=delivery.journey,
                 enrollment_id=delivery.enrollment_id,
                 key=keys.get(delivery.enrollment_id),
@@ -157,22 +161,23 @@ def _told(unit: Unit, enrollment: Enrollment) -> list[Line]:
         )
         for entry in unit.enrollments.trail(enrollment.enrollment_id)
     ]
-    decisions = [
-        Line(
-            at=decision.decided_at,
-            kind="decision",
-            code=decision.outcome,
-            words=decision_words(decision),
-            journey=enrollment.journey,
-            enrollment_id=enrollment.enrollment_id,
-            key=enrollment.key,
-            step_id=decision.step_id,
-            visit=decision.visit,
-            detail=dict(decision.inputs),
-        )
-        for decision in unit.deliveries.decisions(enrollment_id=enrollment.enrollment_id)
-    ]
-    return trail + decisions
+    decisions = unit.deliveries.decisions(enrollment_id=enrollment.enrollment_id)
+    return trail + [_decided(decision, enrollment.key) for decision in decisions]
+
+
+def _decided(decision: Decision, key: str | None) -> Line:
+    return Line(
+        at=decision.decided_at,
+        kind="decision",
+        code=decision.outcome,
+        words=decision_words(decision),
+        journey=decision.journey,
+        enrollment_id=decision.enrollment_id,
+        key=key,
+        step_id=decision.step_id,
+        visit=decision.visit,
+        detail=dict(decision.inputs),
+    )
 
 
 def _known(**detail: Any) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from engine.errors import BadInput
 #: What a link lets its holder do. A token of one kind is none of another.
 LinkKind = Literal["unsubscribe", "preferences", "confirm", "click", "open"]
 
+#: What the links of a test stand for in place of what they are: nothing that could be done or shown.
+VOID = "test"
+
 _PATHS: dict[LinkKind, str] = {"unsubscribe": "u", "preferences": "p", "confirm": "c", "click": "r", "open": "o"}
 #: What may stand in a header as it is. The length leaves room for `List-Unsubscribe: <>` in one line of 998.
 _HEADER_URL = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,900}")

@@ -28,6 +28,8 @@ from engine.rendering.tracking import Lead, track_links, track_text
 #: What would end a header's line, for some reader or other.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+_UNBROKEN = re.compile("[\u00a0\u202f]")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rendered:
@@ -91,6 +93,12 @@ class Renderer:
         self._desks: dict[tuple[str, ...], _Desk] = {}
         self._compiled: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], _Compiled] = {}
 
+    def has(self, channel: Channel, template: str) -> bool:
+        """Whether there is a template of this name for the channel, in any language."""
+        extensions = PAGES if channel.kind == "email" else ("txt",)
+        files = self._library.variants(channel.templates or channel.name, template)
+        return any(file.extension in extensions for file in files)
+
     def digest(self, channel: Channel, template: str, locale: str) -> str:
         """SHA-256 over the template that this reader would get and all that it includes. Raises `RenderError`."""
         return self._find(channel, template, locale).digest
@@ -116,7 +124,10 @@ class Renderer:
                 html, text = self._page(compiled, {**values, "subject": subject, "preheader": preheader}, lead)
             else:
                 text = _render(compiled.body, values).strip()
-                text = track_text(text, lead) if lead and channel.kind == "sms" else text
+                if channel.kind == "sms":
+                    # One space that does not break would make the whole message UCS-2, of less than half the length.
+                    text = _UNBROKEN.sub(" ", text)
+                    text = track_text(text, lead) if lead else text
             blocks = tuple(_rendered_blocks(compiled.blocks, with_escaped_marks(values))) if compiled.blocks else ()
         if not text and not blocks:
             raise RenderError(f"templates/{compiled.path}: the message has no text")

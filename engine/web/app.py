@@ -21,7 +21,7 @@ from engine.web.commits import Commits
 from engine.web.dashboard.inbox import LocalInbox
 from engine.web.dashboard.routes import dashboard_routes
 from engine.web.health import Counted, Health
-from engine.web.links import Links, not_found
+from engine.web.links import Links, OfATest, not_found, of_a_test
 from engine.web.pages import STYLE
 from engine.web.preferences import Preferences
 from engine.web.problems import Refused, problem, refusal
@@ -73,6 +73,7 @@ def create_app(
     ]
     app.include_router(api_routes(engine, keys, on_intake))
     app.add_exception_handler(SojournError, _answer_error)
+    app.add_exception_handler(OfATest, _answer_test)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_defect)
@@ -88,6 +89,10 @@ async def _style(_: Request) -> Response:
 async def _answer_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, SojournError), "registered for these alone"
     return problem(refusal(error))
+
+
+async def _answer_test(_: Request, error: Exception) -> Response:  # noqa: ARG001 (it says it all)
+    return of_a_test()
 
 
 async def _answer_invalid(_: Request, error: Exception) -> Response:

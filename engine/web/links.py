@@ -49,6 +49,10 @@ class Gone(Exception):
     """A known link that is too old to act on."""
 
 
+class OfATest(Exception):
+    """A link in a message that was sent as a test: there is nothing that it may do or show."""
+
+
 class Links:
     """Finds what a token stands for, and serves the single-purpose links."""
 
@@ -66,10 +70,12 @@ class Links:
         ]
 
     def find(self, unit: Unit, kind: str, token: str) -> LinkRecord | None:
-        """What a token of this kind stands for, or None; raises Gone where it has expired."""
+        """What a token of this kind stands for, or None; raises Gone where it has expired, OfATest for a test's."""
         if not _TOKEN.fullmatch(token):
             return None
         link = unit.access.find_link(links.token_hash(token))
+        if link is not None and link.kind == links.VOID:
+            raise OfATest
         if link is None or link.kind != kind:
             return None
         if link.expires_at is not None and link.expires_at <= self._engine.clock():
@@ -263,7 +269,8 @@ class Links:
         now = self._engine.clock()
         channel = self._engine.project.channels.get(link.channel or "")
         profile = self.person(unit, link)
-        if channel is None or profile is None:
+        delivery = unit.deliveries.find(link.delivery_id) if link.delivery_id else None
+        if channel is None or profile is None or (delivery and delivery.is_test):
             return
         recent = unit.events.of(profile.profile_id, event_name(channel.kind, kind), since=now - _SAME_CLICK)
         here = (link.delivery_id, link.url)
@@ -321,6 +328,18 @@ def expired() -> HTMLResponse:
             "<p>Please use the link in the newest message that you got.</p></div>"
         ),
         status=410,
+    )
+
+
+def of_a_test() -> HTMLResponse:
+    """For a link that works as it should, and does nothing."""
+    return page(
+        "A test",
+        Markup(
+            '<div class="narrow card"><h1>This link works.</h1>'
+            "<p>It came in a message that was sent as a test, so nothing was changed, and nobody was unsubscribed.</p>"
+            "</div>"
+        ),
     )
 
 

@@ -224,9 +224,16 @@ def test_what_was_rendered_cannot_be_changed_and_shows_nothing_of_a_person(rende
 
 
 def test_money_is_written_as_the_texts_language_writes_it(render: Render) -> None:
-    files = {"sms/note.txt": "{{ 1234.5 | money }} {{ 3 | money('CHF') }}", "sms/note.es.txt": "{{ 1234.5 | money }}"}
-    assert render(files).text == "€1,234.50 CHF\u00a03.00"
-    assert render(files, locale="es").text == "1.234,50\u00a0€"
+    amounts = {
+        "chat/note.txt": "{{ 1234.5 | money }} {{ 3 | money('CHF') }}",
+        "chat/note.es.txt": "{{ 1234.5 | money }}",
+    }
+    assert render(amounts, channel="chat").text == "€1,234.50 CHF\u00a03.00"
+    assert render(amounts, channel="chat", locale="es").text == "1.234,50\u00a0€"
+
+
+def test_in_a_text_message_a_space_is_a_plain_one_so_that_it_stays_at_seven_bits(render: Render) -> None:
+    assert render({"sms/note.es.txt": "{{ 1234.5 | money }}"}, locale="es").text == "1.234,50 €"
 
 
 def test_dates_are_written_in_the_form_asked_for(render: Render) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from engine.consent.addresses import address_hash
 from engine.consent.model import ConsentRecord
@@ -359,6 +360,33 @@ def test_after_an_erasure_a_click_leads_nowhere(stored_shop: Shop) -> None:
         engine.intake.erase(unit, person, NOW)
     with serving(stored_shop) as url:
         assert httpx.get(f"{url}/r/{token}").status_code == 404
+
+
+# ── tests ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_the_links_of_a_test_act_and_show_nothing(shop: Shop, ana: Profile, stranger: httpx.Client) -> None:
+    shop.engine.rehearsal.send_test(
+        "cart", "reminder", profile_id=ana.profile_id, to="colleague@shop.example", actor="eva", now=shop.now
+    )
+    [message] = shop.inbox.messages()
+    assert message.subject == "[Test] Your cart waits"
+    paths = re.findall(r'href="http://127.0.0.1(/[up]/[^"]+)"', message.html or "")
+    assert len(paths) == 2
+    for path in paths:
+        for answer in (stranger.get(path), stranger.post(path, data={"do": "stop"})):
+            assert answer.status_code == 200
+            assert "sent as a test" in answer.text
+            assert "Ana" not in answer.text
+    assert records(shop, ana) == []
+
+
+def test_a_click_in_a_test_leads_there_and_is_no_event(shop: Shop, ana: Profile, stranger: httpx.Client) -> None:
+    token = mint(shop, ana, "click", url="https://shop.example/")
+    with shop.store.transaction() as unit:
+        delivery = unit.deliveries.find("d1")
+        assert delivery is not None
+        unit.deliveries.save(replace(delivery, is_test=True))
+    assert stranger.get(f"/r/{token}").status_code == 302
+    assert events(shop, ana, "Email Link Clicked") == []
 
 
 # ── from a message to its link ───────────────────────────────────────────────────────────────────────────────────────
