@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from engine.enrollment.model import Stimulus
 from engine.plan.digest import digest
@@ -112,3 +115,43 @@ def test_topics_that_are_not_marketing_are_named_in_the_start(workers: Workers, 
     assert started.workflow_run_timeout.ToTimedelta() == timedelta()
     person.nudge(Left(reason="exit"), at=NOON)
     person.end()
+
+
+def test_one_that_is_refused_leaves_the_others_of_its_batch_delivered(
+    dev_client: Client, loop: LoopThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    PLANS.put(digest(AWAITING), AWAITING)
+    gateway = Gateway(dev_client, loop.loop, project_key=KEY, topics=TOPICS)
+    people = [make_enrollment(AWAITING, profile=f"p{time.monotonic_ns()}-{number}") for number in range(40)]
+    people[7] = replace(people[7], digest="feedfeedfeedfeed")
+    batch = [(replace(stimulus(Started()), seq=number), person) for number, person in enumerate(people, start=1)]
+    refused = gateway.deliver(batch)
+    assert list(refused) == [8]
+    assert "was refused with" in caplog.text
+    for number, person in enumerate(people):
+        handle = dev_client.get_workflow_handle(workflow_id(person, KEY))
+        if number != 7:
+            loop.run(handle.terminate())
+    # Whatever comes again is harmless.
+    assert gateway.deliver(batch[:3]) == {}
+
+
+def test_a_batch_that_waits_for_a_silent_server_is_given_up_as_a_whole(
+    loop: LoopThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less than the courier's lease, however many there are."""
+    monkeypatch.setattr("workers.gateway._ANSWER_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+
+        async def connect() -> Client:
+            return await Client.connect(address, lazy=True)
+
+        PLANS.put(digest(AWAITING), AWAITING)
+        gateway = Gateway(loop.run(connect()), loop.loop, project_key=KEY, topics=TOPICS)
+        batch = [(replace(stimulus(Started()), seq=number), make_enrollment(AWAITING)) for number in range(1, 101)]
+        began = time.monotonic()
+        with pytest.raises(RPCError) as raised:
+            gateway.deliver(batch)
+        assert raised.value.status is RPCStatusCode.DEADLINE_EXCEEDED
+        assert time.monotonic() - began < 2
