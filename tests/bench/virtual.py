@@ -1,55 +1,121 @@
 """Enrollments a second through the virtual driver, beside an empty loop over the same events.
 
-By the processor's time first: it says the same whoever else is at work on the machine.
+One process is told by the processor's time: it says the same whoever else is at work on the machine. The machine is
+told by the wall, as `sojourn backtest` runs it: the people shared out among as many processes as there are processors,
+from their start to the united result.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter, process_time
+from zoneinfo import ZoneInfo
 
+from engine.project import Project
 from engine.rendering.renderer import Renderer
+from engine.simulator.backtest import Draft
+from engine.simulator.backtest_rows import Recording
+from engine.simulator.backtest_survey import survey
 from engine.simulator.scenario import Consented, Expected, Person, Row, Scenario, Tracked
 from engine.simulator.timeline import play
 from engine.simulator.virtual import VirtualCarrier
 from engine.simulator.world import World
 from engine.storage.memory import MemoryStore
 from workers.bootstrap import open_project
+from workers.cli.shares import play_shares
 
 ROOT = Path(__file__).parents[2]
-PEOPLE = 2000
+PEOPLE = 2_000
+#: Enough for the start of a process to be paid back.
+PEOPLE_OF_THE_MACHINE = 20_000
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
+#: By then every enrollment has come to its end.
+SETTLED = timedelta(days=2)
 
 
-def main(people: int = PEOPLE) -> dict[str, float]:
+def main(people: int = PEOPLE, people_of_the_machine: int = PEOPLE_OF_THE_MACHINE) -> dict[str, float]:
     """Plays a cart a person, every other of which is ordered within the hour; prints and returns the figures."""
     project = open_project(ROOT)
+    figures = _empty_loop(people)
+    for name, keeps_bodies in (("whole", True), ("bodies_dropped", False)):
+        figures |= _one_process(project, people, name, keeps_bodies, figures["empty_loop_seconds"])
+    return figures | _machine(project, people_of_the_machine)
+
+
+def _empty_loop(people: int) -> dict[str, float]:
     began = process_time()
     events = sum(1 for _ in _rows(people))
-    empty = process_time() - began
-    figures: dict[str, float] = {"events": events, "empty_loop_seconds": empty}
-    for name, keeps_bodies in (("whole", True), ("bodies_dropped", False)):
-        world = _TimedWorld(
-            project, _scenario(people), MemoryStore(), renderer=Renderer(project, keeps_bodies=keeps_bodies)
-        )
-        began, began_by_the_wall = process_time(), perf_counter()
-        play(world, VirtualCarrier(world.engine, world.clock), rows=_rows(people))
-        seconds, by_the_wall = process_time() - began, perf_counter() - began_by_the_wall
-        with world.store.transaction() as unit:
-            enrollments, messages = len(unit.enrollments.of()), len(unit.deliveries.of(status="sent"))
-        figures[f"{name}_enrollments_per_cpu_second"] = enrollments / seconds
-        figures[f"{name}_enrollments_per_cpu_second_once_begun"] = enrollments / (seconds - world.begun_in)
-        figures[f"{name}_enrollments_per_second"] = enrollments / by_the_wall
-        figures[f"{name}_times_the_empty_loop"] = seconds / empty
-        print(
-            f"abandoned_cart, {name.replace('_', ' ')}: {enrollments:,} enrollments and {messages:,} messages "
-            f"in {seconds:.2f} s of the processor: {enrollments / seconds:,.0f} a second "
-            f"({enrollments / (seconds - world.begun_in):,.0f} once the people are declared, "
-            f"{enrollments / by_the_wall:,.0f} by the wall), {seconds / empty:,.0f} times the empty loop"
-        )
-    return figures
+    return {"events": events, "empty_loop_seconds": process_time() - began}
+
+
+def _one_process(project: Project, people: int, name: str, keeps_bodies: bool, empty: float) -> dict[str, float]:
+    world = _TimedWorld(
+        project, _scenario(people), MemoryStore(), renderer=Renderer(project, keeps_bodies=keeps_bodies)
+    )
+    began, began_by_the_wall = process_time(), perf_counter()
+    play(world, VirtualCarrier(world.engine, world.clock), rows=_rows(people))
+    seconds, by_the_wall = process_time() - began, perf_counter() - began_by_the_wall
+    with world.store.transaction() as unit:
+        enrollments, messages = len(unit.enrollments.of()), len(unit.deliveries.of(status="sent"))
+    print(
+        f"abandoned_cart, one process, {name.replace('_', ' ')}: {enrollments:,} enrollments and {messages:,} messages "
+        f"in {seconds:.2f} s of the processor: {enrollments / seconds:,.0f} a second "
+        f"({enrollments / (seconds - world.begun_in):,.0f} once the people are declared, "
+        f"{enrollments / by_the_wall:,.0f} by the wall), {seconds / empty:,.0f} times the empty loop"
+    )
+    return {
+        f"{name}_enrollments_per_cpu_second": enrollments / seconds,
+        f"{name}_enrollments_per_cpu_second_once_begun": enrollments / (seconds - world.begun_in),
+        f"{name}_enrollments_per_second": enrollments / by_the_wall,
+        f"{name}_times_the_empty_loop": seconds / empty,
+    }
+
+
+def _machine(project: Project, people: int) -> dict[str, float]:
+    processes = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        recording = _recorded(people, Path(folder))
+        seen = survey(recording)
+        draft = Draft(project=project, journey="abandoned_cart", people={each.person: each for each in _people(people)})
+        began, began_by_the_wall = _processors_time(), perf_counter()
+        ran = play_shares(draft, recording, seen, "the machine", processes)
+        seconds, by_the_wall = _processors_time() - began, perf_counter() - began_by_the_wall
+    print(
+        f"abandoned_cart, the machine ({processes} processes), bodies dropped: {ran.enrollments:,} enrollments and "
+        f"{len(ran.messages):,} messages in {by_the_wall:.2f} s by the wall: {ran.enrollments / by_the_wall:,.0f} "
+        f"a second ({seconds:.2f} s of the processors: {ran.enrollments / seconds:,.0f} a second of each)"
+    )
+    return {
+        "machine_enrollments_per_second": ran.enrollments / by_the_wall,
+        "machine_enrollments_per_cpu_second": ran.enrollments / seconds,
+    }
+
+
+def _processors_time() -> float:
+    """Seconds of the processors, of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
+
+
+def _recorded(people: int, folder: Path) -> Recording:
+    """The same events as a file, and one long after them: a backtest's clock stops with the last."""
+    path = folder / "events.jsonl"
+    last = _row(START + timedelta(seconds=people) + SETTLED, 0, "Page Viewed", {})
+    with path.open("w") as file:
+        for row in (*_rows(people), last):
+            assert isinstance(row.action, Tracked)
+            written = {
+                "user_id": row.action.person,
+                "event": row.action.event,
+                "timestamp": row.at.isoformat(),
+                "properties": row.action.properties,
+            }
+            file.write(json.dumps(written) + "\n")
+    return Recording(path=path, zone=ZoneInfo("UTC"))
 
 
 class _TimedWorld(World):
@@ -63,17 +129,21 @@ class _TimedWorld(World):
         self.begun_in = process_time() - began
 
 
-def _scenario(people: int) -> Scenario:
+def _people(count: int) -> tuple[Person, ...]:
     consents = (Consented(channel="email", topic="cart"),)
+    return tuple(
+        Person(person=f"p{number}", email=f"p{number}@example.com", consents=consents) for number in range(count)
+    )
+
+
+def _scenario(people: int) -> Scenario:
     return Scenario(
         name="bench",
         file="bench",
         line=1,
         start=START,
         journeys=("abandoned_cart",),
-        people=tuple(
-            Person(person=f"p{number}", email=f"p{number}@example.com", consents=consents) for number in range(people)
-        ),
+        people=_people(people),
         rows=(),
         until=None,
         answers={},

@@ -41,6 +41,17 @@ CASES = {
     "a hidden picture hides nothing else": ('<img style="display:none" alt="x">a', "a"),
     "padding of preheaders is dropped": ("<p>a&#847;&zwnj;&#8203;&shy;b</p>", "ab"),
     "comments are not seen": ("a<!-- b -->c", "ac"),
+    "conditions of mail clients are comments": ("a<!--[if mso]><p>b</p><![endif]--><![if !mso]>c<![endif]>", "ac"),
+    "a declaration is not seen": ("<!doctype html><?xml version='1.0'?>a", "a"),
+    "an attribute may hold what would end a tag": (
+        "<p title=\"a > b\"><a href='https://x.io/?q=>'>c</a></p>",
+        "c (https://x.io/?q=>)",
+    ),
+    "an attribute may go without quotes": ("<a href=https://x.io/>Shop</a>", "Shop (https://x.io/)"),
+    "names are in any case": ('<P>a</P><IMG ALT="b"><STYLE>c</Style>', "a\n\nb"),
+    "what no tag begins is text": ("1 < 2 <3 and </", "1 < 2 <3 and </"),
+    "a script may speak of markup": ("a<script>if (1<2) document.write('</p>')</script>b", "ab"),
+    "a comment that nobody ends hides the rest": ("a<!-- b", "a"),
 }
 
 
