@@ -154,6 +154,12 @@ class Events(Protocol):
         """Of one profile, by `timestamp` and then by order of arrival; `since` is inclusive; None is every name."""
         ...
 
+    def last(
+        self, profile_id: str, name: str | None = None, *, until: datetime | None = None, source: str | None = None
+    ) -> Event | None:
+        """The last of those that `of` would list; `until` is inclusive, `source` as `Event.source`."""
+        ...
+
 
 class Journeys(Protocol):
     def save_plan(self, digest: str, journey: str, document: str) -> None:
@@ -239,6 +245,7 @@ class Deliveries(Protocol):
         profile_id: str | None = None,
         journey: str | None = None,
         status: str | None = None,
+        channel: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Delivery]:
         """By `claimed_at`, then by order of insertion; with `limit`, the newest of them, still in that order."""

@@ -8,7 +8,9 @@ from typing import Any
 
 from engine.delivery.model import Delivery
 from engine.enrollment.model import Enrollment
+from engine.errors import BadInput
 from engine.insight.people import iso
+from engine.insight.words import STATUSES
 from engine.store import JourneyRecord, Unit
 
 
@@ -50,6 +52,21 @@ def journey_row(standing: Standing) -> dict[str, Any]:
         "ended": standing.ended,
         "converted": standing.converted,
     }
+
+
+def deliveries(
+    unit: Unit,
+    *,
+    profile_id: str | None = None,
+    journey: str | None = None,
+    channel: str | None = None,
+    status: str | None = None,
+    limit: int,
+) -> Sequence[Delivery]:
+    """The newest deliveries, oldest first. Raises BadInput for a status that there is not."""
+    if status is not None and status not in STATUSES:
+        raise BadInput(f"no delivery is ever `{status}`: statuses are {', '.join(STATUSES)}")
+    return unit.deliveries.of(profile_id=profile_id, journey=journey, channel=channel, status=status, limit=limit)
 
 
 def delivery_row(delivery: Delivery) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from engine.consent.model import ConsentRecord
 from engine.enrollment.model import Enrollment
+from engine.enrollment.resolving import Resolution
 from engine.errors import BadInput, Conflict, NotFound
 from engine.insight import activity, people, why
 from engine.plan.model import ApiTrigger
@@ -36,6 +37,13 @@ class Enroll(_Body):
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
 
 
+class Resolve(_Body):
+    """What became of a message in doubt, and why somebody thinks so."""
+
+    as_: Resolution = Field(alias="as")
+    note: str | None = None
+
+
 class Consent(_Body):
     """A grant, confirmation, withdrawal or objection, as reported by a system: it never lifts a person's withdrawal."""
 
@@ -58,7 +66,7 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
     store, clock = engine.store, engine.clock
 
     def scoped(*scopes: Scope) -> Any:
-        def check(authorization: Annotated[str | None, Header()] = None) -> None:
+        def check(authorization: Annotated[str | None, Header()] = None) -> str:
             record = keys.find(offered_key(authorization), clock())
             if record is None:
                 raise Refused(
@@ -66,6 +74,7 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
                 )
             if not set(scopes) & set(record.scopes):
                 raise Refused(403, "forbidden", f"this key needs one of the scopes {', '.join(scopes)}")
+            return record.name
 
         return Depends(check)
 
@@ -122,14 +131,27 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
     def deliveries(
         profile: str | None = None,
         journey: str | None = None,
+        channel: str | None = None,
         status: str | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> list[dict[str, Any]]:
         """The newest deliveries, without their bodies and addresses."""
         with store.transaction() as unit:
             profile_id = None if profile is None else people.find(unit, engine.project_key, profile).profile_id
-            found = unit.deliveries.of(profile_id=profile_id, journey=journey, status=status, limit=limit)
+            found = activity.deliveries(
+                unit, profile_id=profile_id, journey=journey, channel=channel, status=status, limit=limit
+            )
             return [activity.delivery_row(delivery) for delivery in found]
+
+    @router.post("/deliveries/{delivery_id}/resolve", tags=["deliveries"])
+    def resolve(delivery_id: str, body: Resolve, actor: str = scoped("ops")) -> dict[str, Any]:
+        """Resolves a delivery in doubt: it went, it did not, or it is to be handed over once more. May be repeated.
+
+        `resend` is decided anew (409 where it may not go now), and stays in doubt where the provider does not take it.
+        """
+        resolved = engine.resolver.resolve(delivery_id, body.as_, clock(), actor=f"key:{actor}", note=body.note)
+        on_intake()
+        return {**activity.delivery_row(resolved.delivery), "changed": resolved.is_changed}
 
     @router.get("/enrollments", dependencies=[scoped("ops")], tags=["insight"])
     def enrollments(

@@ -6,8 +6,15 @@ import hashlib
 import hmac
 from datetime import datetime, timedelta
 
+from starlette.requests import Request
+
 COOKIE = "sojourn_session"
 LASTS = timedelta(hours=8)
+
+
+def session_of(request: Request) -> str:
+    """The value that a form is bound to: the session's, or one word where no login is asked for."""
+    return request.cookies.get(COOKIE) or "here"
 
 
 class Sessions:

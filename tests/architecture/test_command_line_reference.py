@@ -29,7 +29,13 @@ def reference() -> str:
 
 def _sections(path: str, command: Any) -> list[str]:
     if hasattr(command, "commands"):
-        return [line for name, inner in sorted(command.commands.items()) for line in _sections(f"{path} {name}", inner)]
+        own = _section(path, command) if command.invoke_without_command else []
+        inside = sorted(command.commands.items())
+        return own + [line for name, inner in inside for line in _sections(f"{path} {name}", inner)]
+    return _section(path, command)
+
+
+def _section(path: str, command: Any) -> list[str]:
     arguments = " ".join((each.name or "").upper() for each in command.params if each.param_type_name == "argument")
     lines = [f"## `{' '.join(filter(None, (path, arguments)))}`", "", " ".join((command.help or "").split()), ""]
     options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]

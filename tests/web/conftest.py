@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,12 @@ import uvicorn
 
 from channels.inbox import Inbox
 from channels.registry import adapter_infos, open_adapters
+from engine import ids
 from engine.assembly import Engine
+from engine.delivery.model import Delivery
 from engine.enrollment.caller import CallRequest
+from engine.enrollment.entry import Occasion
+from engine.enrollment.model import Enrollment
 from engine.language.project import load_project
 from engine.storage.memory import MemoryStore
 from engine.store import KeyRecord, Store
@@ -192,3 +196,22 @@ def stranger(url: str) -> Iterator[httpx.Client]:
 
 def basic(key: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}
+
+
+def doubtful(shop: Shop) -> str:
+    """A reminder to Ana of which nobody knows whether it went; the delivery's id."""
+    engine, at = shop.engine, NOW - timedelta(minutes=5)
+    with shop.store.transaction() as unit:
+        ana = engine.intake.ensure(unit, "external", "ana", at)
+        ana = engine.intake.set_attributes(unit, ana, {"email": "ana@example.com"}, at)
+        occasion = Occasion(at=at, values={"cart_id": "c1"})
+        enrollment = engine.entries.enter(unit, engine.plans.current["cart"], ana, occasion, at)
+        assert isinstance(enrollment, Enrollment)
+        delivery = Delivery(
+            delivery_id=ids.delivery_id(enrollment.enrollment_id, "reminder", 1),
+            enrollment_id=enrollment.enrollment_id, journey="cart", profile_id=ana.profile_id, step_id="reminder",
+            visit=1, channel="email", via="email", topic="cart", template="reminder", status="in_doubt",
+            to="ana@example.com", is_marketing=True, claimed_at=at, first_attempt_at=at, attempts=1,
+        )  # fmt: skip
+        unit.deliveries.save(delivery)
+    return delivery.delivery_id

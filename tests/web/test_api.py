@@ -10,7 +10,7 @@ import pytest
 
 from engine.store import KeyRecord
 from engine.web.access import SCOPES, Scope, key_hash
-from tests.web.conftest import NOW, Shop, basic
+from tests.web.conftest import ADMIN_KEY, NOW, Shop, basic, doubtful
 
 CALLS: list[tuple[str, str, dict[str, Any], set[Scope]]] = [
     ("POST", "/v1/track", {"json": {"userId": "ana", "event": "Seen"}}, {"ingest"}),
@@ -23,6 +23,16 @@ CALLS: list[tuple[str, str, dict[str, Any], set[Scope]]] = [
     ("GET", "/v1/deliveries", {}, {"ops"}),
     ("GET", "/v1/enrollments", {}, {"ops"}),
 ]
+
+
+@pytest.mark.parametrize("scope", ["ingest", "author", "compliance"])
+def test_only_ops_resolve_what_is_in_doubt(shop: Shop, stranger: httpx.Client, scope: Scope) -> None:
+    delivery_id = doubtful(shop)
+    with shop.store.transaction() as unit:
+        unit.access.save_key(KeyRecord(key_hash=key_hash("key"), name=scope, scopes=(scope,), created_at=NOW))
+    path = f"/v1/deliveries/{delivery_id}/resolve"
+    assert stranger.post(path, json={"as": "sent"}).status_code == 401
+    assert stranger.post(path, json={"as": "sent"}, headers=basic("key")).status_code == 403
 
 
 @pytest.mark.parametrize(("method", "path", "body", "allowed"), CALLS, ids=[row[1] for row in CALLS])
@@ -45,6 +55,27 @@ def test_each_call_takes_the_scopes_that_it_needs_and_no_others(
     assert refused == set(SCOPES) - allowed
     for scope in allowed:
         assert stranger.request(method, path, headers=basic(f"key-{scope}"), **body).status_code == 200
+
+
+# ── deliveries in doubt ──────────────────────────────────────────────────────────────────────────────────────────────
+def test_a_delivery_in_doubt_is_resolved_by_a_key_of_ops_and_its_name_is_kept(shop: Shop, admin: httpx.Client) -> None:
+    delivery_id = doubtful(shop)
+    path = f"/v1/deliveries/{delivery_id}/resolve"
+    for changed in (True, False):
+        answer = admin.post(path, json={"as": "failed", "note": "never came"})
+        assert answer.status_code == 200
+        row = answer.json()
+        assert (row["delivery_id"], row["status"], row["changed"]) == (delivery_id, "failed", changed)
+    assert admin.post(path, json={"as": "sent"}).status_code == 409
+    assert admin.post(path, json={"as": "lost"}).status_code == 400
+    assert admin.post("/v1/deliveries/dnone/resolve", json={"as": "sent"}).status_code == 404
+    assert [row["status"] for row in admin.get("/v1/deliveries?status=failed&channel=email").json()] == ["failed"]
+    assert admin.get("/v1/deliveries?channel=sms").json() == []
+    assert admin.get("/v1/deliveries?status=lost").status_code == 400
+    with shop.store.transaction() as unit:
+        trail = [each for one in unit.enrollments.of() for each in unit.enrollments.trail(one.enrollment_id)]
+    (detail,) = [each.detail for each in trail if each.what == "resolved"]
+    assert (detail["actor"], detail["note"]) == (f"key:{ADMIN_KEY}", "never came")
 
 
 # ── enrolling ────────────────────────────────────────────────────────────────────────────────────────────────────────

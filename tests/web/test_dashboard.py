@@ -11,7 +11,7 @@ import pytest
 from engine.plan.effects import Perform
 from engine.storage.memory import MemoryStore
 from engine.store import Store
-from tests.web.conftest import ADMIN_KEY, NOW, WRITE_KEY, Shop, serving
+from tests.web.conftest import ADMIN_KEY, NOW, WRITE_KEY, Shop, doubtful, serving
 
 SCRIPT = "<script>alert('x')</script>"
 
@@ -99,6 +99,48 @@ def test_a_name_that_only_resolves_to_this_machine_does_not_open_it(busy: Shop, 
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
 
+# ── in doubt ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def form_of(page: str) -> str:
+    return page.partition('action="/deliveries/resolve"')[2].partition('name="form" value="')[2].partition('"')[0]
+
+
+def test_a_message_in_doubt_is_resolved_by_a_button(shop: Shop, stranger: httpx.Client) -> None:
+    assert "In doubt" not in stranger.get("/deliveries").text
+    delivery_id = doubtful(shop)
+    page = stranger.get("/deliveries").text
+    assert "In doubt" in page
+    said = {"delivery": delivery_id, "as": "sent", "note": SCRIPT, "form": form_of(page)}
+    answer = stranger.post("/deliveries/resolve", data=said)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/deliveries?status=in_doubt")
+    assert "In doubt" not in stranger.get("/deliveries").text
+    assert "dashboard resolved the message in doubt as `sent`" in stranger.get("/people?name=ana").text
+    assert SCRIPT not in stranger.get("/people?name=ana").text
+    # Somebody else was quicker.
+    late = stranger.post("/deliveries/resolve", data=said | {"as": "failed"})
+    assert late.status_code == 409
+    assert "is not in doubt" in late.text
+
+
+@pytest.mark.parametrize("how", ["no form", "guessed form", "another site", "no such word"])
+def test_only_our_own_form_resolves(shop: Shop, stranger: httpx.Client, how: str) -> None:
+    delivery_id = doubtful(shop)
+    said = {"delivery": delivery_id, "as": "sent", "form": form_of(stranger.get("/deliveries").text)}
+    headers = {}
+    match how:
+        case "no form":
+            said.pop("form")
+        case "guessed form":
+            said["form"] = "0" * 64
+        case "another site":
+            headers = {"Origin": "https://evil.example"}
+        case _:
+            said["as"] = "lost"
+    answer = stranger.post("/deliveries/resolve", data=said, headers=headers)
+    assert answer.status_code == (409 if how == "no such word" else 403)
+    with shop.store.transaction() as unit:
+        assert [each.status for each in unit.deliveries.of()] == ["in_doubt"]
+
+
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 def guarded(open_shop: Callable[[Store], Shop]) -> Iterator[tuple[Shop, httpx.Client]]:
@@ -125,6 +167,19 @@ def test_a_key_of_ops_begins_a_session_that_ends(guarded: tuple[Shop, httpx.Clie
     assert browser.get("/").status_code == 200
     shop.now += timedelta(hours=8, seconds=1)
     assert browser.get("/").status_code == 303
+
+
+def test_a_session_resolves_in_the_name_of_its_key_and_without_one_nobody_does(
+    guarded: tuple[Shop, httpx.Client],
+) -> None:
+    shop, browser = guarded
+    delivery_id = doubtful(shop)
+    said = {"delivery": delivery_id, "as": "sent", "form": ""}
+    assert browser.post("/deliveries/resolve", data=said).headers["location"] == "/login"
+    browser.post("/login", data={"key": ADMIN_KEY})
+    said["form"] = form_of(browser.get("/deliveries").text)
+    assert browser.post("/deliveries/resolve", data=said).status_code == 303
+    assert f"key:{ADMIN_KEY} resolved the message" in browser.get("/people?name=ana").text
 
 
 @pytest.mark.parametrize("key", ["", "wrong", WRITE_KEY])

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from engine import ids
+from engine.delivery.model import Delivery
 from engine.plan.effects import Perform
 from engine.web.access import key_hash
 from workers.bootstrap import Installation, open_project
@@ -131,6 +133,68 @@ def test_enrollments_and_deliveries_are_listed(sojourn: Sojourn) -> None:
     assert [(row["journey"], row["reason"]) for row in json.loads(out)["enrollments"]] == [("cart", "completed")]
     assert "cart" in sojourn("enrollments")[1]
     assert sojourn("deliveries", "--profile", "ana") == (0, "No delivery.\n", "")
+
+
+# ── in doubt ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def doubtful(shop: Path) -> str:
+    """A reminder to Ana of which nobody knows whether it went; the delivery's id."""
+    at = datetime.now(UTC) - timedelta(minutes=5)
+    with opened(shop) as installation, installation.store.transaction() as unit:
+        ana = unit.profiles.find_by("external", "ana")
+        assert ana is not None
+        (enrollment,) = unit.enrollments.of(profile_id=ana.profile_id)
+        delivery = Delivery(
+            delivery_id=ids.delivery_id(enrollment.enrollment_id, "reminder", 1),
+            enrollment_id=enrollment.enrollment_id, journey="cart", profile_id=ana.profile_id, step_id="reminder",
+            visit=1, channel="email", via="email", topic="cart", template="reminder", status="in_doubt",
+            to="ana@example.com", is_marketing=True, claimed_at=at, first_attempt_at=at, attempts=1,
+        )  # fmt: skip
+        unit.deliveries.save(delivery)
+    return delivery.delivery_id
+
+
+def test_deliveries_are_found_by_status_and_channel(sojourn: Sojourn, doubtful: str) -> None:
+    for arguments, found in (
+        ([], [doubtful]),
+        (["--status", "in_doubt", "--channel", "email", "--journey", "cart", "--profile", "ana"], [doubtful]),
+        (["--status", "sent"], []),
+        (["--channel", "sms"], []),
+    ):
+        code, out, _ = sojourn("deliveries", *arguments, "--format", "json")
+        assert (code, [row["delivery_id"] for row in json.loads(out)["deliveries"]]) == (0, found)
+    code, _, err = sojourn("deliveries", "--status", "doubtful")
+    assert code == 2
+    assert "no delivery is ever `doubtful`: statuses are claimed, retrying, sent" in err
+
+
+def test_a_doubt_is_resolved_once_and_why_tells_by_whom(sojourn: Sojourn, doubtful: str) -> None:
+    said = ("deliveries", "resolve", doubtful, "--sent", "--note", "seen in their log", "--actor", "maria")
+    assert sojourn(*said) == (0, f"{doubtful} is sent\n", "")
+    assert sojourn(*said) == (0, f"{doubtful} is sent, as it was already\n", "")
+    assert "maria resolved the message in doubt as `sent`: seen in their log" in sojourn("why", "ana")[1]
+    code, out, err = sojourn("deliveries", "resolve", doubtful, "--failed", "--format", "json")
+    assert (code, json.loads(out)) == (1, {"deliveries": []})
+    assert f"delivery {doubtful} is not in doubt: it is `sent`" in err
+
+
+def test_a_resend_is_decided_anew(sojourn: Sojourn, doubtful: str) -> None:
+    code, out, err = sojourn("deliveries", "resolve", doubtful, "--resend")
+    assert (code, out) == (1, "")
+    assert "not sent, and still in doubt: `no_consent` by now" in err
+    consent = ("--channel", "email", "--topic", "cart", "--source", "form:checkout", "--wording", "v1")
+    sojourn("consent", "grant", "ana", *consent, "--evidence", "form", "--evidence", "page=/checkout")
+    code, out, _ = sojourn("deliveries", "resolve", doubtful, "--resend", "--format", "json")
+    (row,) = json.loads(out)["deliveries"]
+    assert (code, row["status"], row["attempts"], row["changed"]) == (0, "sent", 2, True)
+
+
+@pytest.mark.parametrize("words", [(), ("--sent", "--failed")])
+def test_a_resolution_is_one_thing(sojourn: Sojourn, doubtful: str, words: tuple[str, ...]) -> None:
+    code, _, err = sojourn("deliveries", "resolve", doubtful, *words)
+    assert code == 2
+    assert "--sent, --resend or --failed" in err
+    assert sojourn("deliveries", "resolve", "dnone", "--sent")[0] == 2
 
 
 # ── consent ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,10 +1,10 @@
-"""`sojourn why`, `deliveries`, `enrollments`: what happened to people, and why."""
+"""`sojourn why`, `enrollments`: what happened to people, and why."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,13 +18,11 @@ OneJourney = Annotated[str | None, typer.Option("--journey", help="Only this jou
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")]
 Form = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")]
 
-_DELIVERIES = ("sent_at", "profile_id", "journey", "step", "channel", "via", "status", "error")
 _ENROLLMENTS = ("entered_at", "profile_id", "journey", "key", "state", "reason", "step", "waiting", "wake_at")
 
 
 def register(app: typer.Typer) -> None:
     app.command("why")(tell_why)
-    app.command("deliveries")(deliveries)
     app.command("enrollments")(enrollments)
 
 
@@ -45,24 +43,6 @@ def tell_why(
         raise typer.Exit(1)
 
 
-def deliveries(
-    project: ProjectFolder = Path(),
-    profile: OneProfile = None,
-    journey: OneJourney = None,
-    status: Annotated[str | None, typer.Option("--status", help="Only those with this status.")] = None,
-    limit: Limit = 50,
-    form: Form = "text",
-) -> None:
-    """Lists the newest deliveries."""
-    with open_installation(project) as installation, installation.store.transaction() as unit:
-        profile_id = None
-        if profile is not None:
-            profile_id = people.find(unit, installation.project_key, profile).profile_id
-        found = unit.deliveries.of(profile_id=profile_id, journey=journey, status=status, limit=limit)
-        rows = [activity.delivery_row(delivery) for delivery in found]
-    _print("deliveries", _DELIVERIES, rows, form, empty="No delivery.")
-
-
 def enrollments(
     project: ProjectFolder = Path(),
     profile: OneProfile = None,
@@ -77,11 +57,8 @@ def enrollments(
             profile_id = people.find(unit, installation.project_key, profile).profile_id
         found = unit.enrollments.of(profile_id=profile_id, journey=journey, limit=limit)
         rows = [activity.enrollment_row(enrollment) for enrollment in reversed(found)]
-    _print("enrollments", _ENROLLMENTS, rows, form, empty="No enrollment.")
-
-
-def _print(name: str, headings: tuple[str, ...], rows: list[dict[str, Any]], form: str, *, empty: str) -> None:
     if form == "json":
-        typer.echo(json.dumps({name: rows}, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps({"enrollments": rows}, ensure_ascii=False, indent=2))
     else:
-        print_table(headings, [[row[heading] for heading in headings] for row in rows], empty=empty)
+        cells = [[row[heading] for heading in _ENROLLMENTS] for row in rows]
+        print_table(_ENROLLMENTS, cells, empty="No enrollment.")

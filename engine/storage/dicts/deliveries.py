@@ -50,6 +50,7 @@ class DictDeliveries:
         profile_id: str | None = None,
         journey: str | None = None,
         status: str | None = None,
+        channel: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Delivery]:
         if profile_id is not None:
@@ -61,7 +62,9 @@ class DictDeliveries:
         found = [
             delivery
             for delivery in found
-            if (journey is None or delivery.journey == journey) and (status is None or delivery.status == status)
+            if (journey is None or delivery.journey == journey)
+            and (status is None or delivery.status == status)
+            and (channel is None or delivery.channel == channel)
         ]
         return newest(found, limit)
 

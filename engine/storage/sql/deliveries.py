@@ -67,12 +67,16 @@ class SqlDeliveries:
         profile_id: str | None = None,
         journey: str | None = None,
         status: str | None = None,
+        channel: str | None = None,
         limit: int | None = None,
     ) -> Sequence[Delivery]:
         statement = _DELIVERIES.select().order_by(deliveries.c.claimed_at.desc(), deliveries.c.seq.desc()).limit(limit)
         for column, value in (
-            (deliveries.c.profile_id, profile_id), (deliveries.c.journey, journey), (deliveries.c.status, status),
-        ):  # fmt: skip
+            (deliveries.c.profile_id, profile_id),
+            (deliveries.c.journey, journey),
+            (deliveries.c.status, status),
+            (deliveries.c.channel, channel),
+        ):
             if value is not None:
                 statement = statement.where(column == value)
         return _DELIVERIES.all(self._connection, statement)[::-1]

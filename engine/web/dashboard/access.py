@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from engine.web.access import Keys, key_hash
 from engine.web.bodies import CALL_BYTES, read_raw
 from engine.web.pages import html, page
 from engine.web.problems import Refused
-from engine.web.session import COOKIE, LASTS, Sessions
+from engine.web.session import COOKIE, LASTS, Sessions, session_of
 
 if TYPE_CHECKING:
     from engine.assembly import Engine
@@ -41,6 +41,30 @@ class Access:
             return await run_in_threadpool(show, request)
 
         return endpoint
+
+    def guarded_form(self, act: Callable[[Request, Mapping[str, str], str], Response]) -> Callable[[Request], Any]:
+        """What a form of ours does, for those who may look: called with its fields and the name of who sent it."""
+
+        async def endpoint(request: Request) -> Response:
+            if not await run_in_threadpool(self._may_look, request):
+                return RedirectResponse("/login", status_code=303)
+            try:
+                fields = dict(parse_qsl((await read_raw(request, CALL_BYTES)).decode(), max_num_fields=10))
+            except (Refused, ValueError):
+                fields = {}
+            origin = request.headers.get("origin")
+            is_elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+            if is_elsewhere or not self._sessions.is_own_form(session_of(request), fields.get("form", "")):
+                return PlainTextResponse("this form was not served to you: load its page again", status_code=403)
+            return await run_in_threadpool(act, request, fields, self._who(request))
+
+        return endpoint
+
+    def _who(self, request: Request) -> str:
+        now = self._engine.clock()
+        hashed = self._sessions.read(request.cookies.get(COOKIE), now)
+        record = self._keys.find_by_hash(hashed, now) if hashed else None
+        return f"key:{record.name}" if record else "dashboard"
 
     def _may_look(self, request: Request) -> bool:
         # A page elsewhere that makes its name resolve to this machine arrives with that name as its host.

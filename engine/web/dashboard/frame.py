@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse
 
 from engine.web.dashboard.parts import link
 from engine.web.pages import PAGE_POLICY, Markup, html, join, page
-from engine.web.session import COOKIE, Sessions
+from engine.web.session import COOKIE, Sessions, session_of
 
 
 class Frame:
@@ -29,6 +29,11 @@ class Frame:
         if policy:
             response.headers["Content-Security-Policy"] = f"{PAGE_POLICY}; {policy}; frame-ancestors 'none'"
         return response
+
+    def form_token(self, request: Request) -> Markup:
+        """The hidden field of every form that changes something."""
+        token = self._sessions.form_token(session_of(request))
+        return html('<input type="hidden" name="form" value="{token}">', token=token)
 
     def _nav(self, request: Request) -> Markup:
         places = [("/", "Overview"), ("/deliveries", "Deliveries"), ("/people", "Why")]

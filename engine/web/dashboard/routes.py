@@ -29,9 +29,10 @@ def dashboard_routes(engine: Engine, keys: Keys, inbox: LocalInbox | None, tempo
     sessions = Sessions(engine.project_key)
     access = Access(engine, keys, sessions, is_open_here=inbox is not None)
     frame = Frame(sessions, temporal_ui, has_inbox=inbox is not None)
+    deliveries = Deliveries(engine, frame)
     pages = {
         "/": Overview(engine, frame, inbox).show,
-        "/deliveries": Deliveries(engine, frame).show,
+        "/deliveries": deliveries.show,
         "/journeys/{journey}": Journey(engine, frame).show,
         "/people": Person(engine, frame).show,
     }
@@ -44,6 +45,7 @@ def dashboard_routes(engine: Engine, keys: Keys, inbox: LocalInbox | None, tempo
         }
     return [
         *(Route(path, access.guarded(show), methods=["GET"]) for path, show in pages.items()),
+        Route("/deliveries/resolve", access.guarded_form(deliveries.resolve), methods=["POST"]),
         Route("/login", access.login, methods=["GET", "POST"]),
         Route("/logout", access.logout, methods=["POST"]),
     ]
