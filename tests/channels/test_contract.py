@@ -76,6 +76,8 @@ class TakesAnyKind(Slack):
         return self.deliver(replace(message, kind="chat"))
 
 
+# As in the suite that it runs.
+@pytest.mark.filterwarnings("ignore:Unsupported scheme type:UserWarning")
 @pytest.mark.parametrize(
     ("adapter", "caught_by"),
     [

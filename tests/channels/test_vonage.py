@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -12,11 +13,12 @@ from urllib.parse import urlencode
 import pytest
 
 from channels.sms.vonage import Vonage
-from channels.testing.contract import MOMENT, WEBHOOK_URL, HttpContract, TimedReceiptContract
+from channels.testing.contract import MOMENT, WEBHOOK_URL, TimedReceiptContract
 from channels.testing.exhibit import HttpExhibit, ReceiptExhibit, Refusal
-from channels.testing.server import Reply
+from channels.testing.server import Reply, SeenRequest
 from engine.delivery.message import WebhookRequest
 from engine.errors import ChannelConfigError, ReceiptRefused, TransientChannelError, UnsupportedMessage
+from tests.channels.described import DescribedContract, described
 
 SECRET = "v0nage-s1gnature"
 MESSAGE_ID = "0A0000000123ABCD1"
@@ -73,8 +75,9 @@ def inbound(text: str, **more: str) -> bytes:
     return json.dumps({**fields, **more}).encode()
 
 
-class TestVonage(HttpContract, TimedReceiptContract):
+class TestVonage(DescribedContract, TimedReceiptContract):
     adapter = Vonage
+    description = "vonage-sms"
     settings = SETTINGS
     exhibit = HttpExhibit(
         accepted=Reply(
@@ -110,6 +113,16 @@ class TestVonage(HttpContract, TimedReceiptContract):
         unknown=report("teleported"),
         unreadable=(b"{", b"[]", b'{"a": {}}', b'{"status": "delivered"}', b"\xff"),
     )
+
+    def as_described(self, seen: SeenRequest) -> SeenRequest:
+        return replace(seen, path=seen.path.removeprefix("/sms"))
+
+    def test_the_suites_yes_is_the_published_one(self) -> None:
+        """The description takes any yes for a no as well, and says so: that it is a published yes can be read there."""
+        with self.serving(self.exhibit.accepted) as (adapter, server):
+            adapter.send(self.message())
+            with pytest.raises(Exception, match=r"valid under each of .*schemas/SMS"):
+                described(self.description).check_response(self.as_described(server.seen[0]), self.exhibit.accepted)
 
     def test_the_request_is_the_published_form(self) -> None:
         with self.serving(self.exhibit.accepted) as (adapter, server):
