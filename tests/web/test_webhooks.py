@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from engine.delivery.model import Delivery
+from tests.channels.test_ses import AmazonsHosts, event, opened, signed
 from tests.web.conftest import NOW, Shop
 
 PATH = "/v1/receipts/texts"
@@ -118,3 +119,16 @@ def test_a_channel_that_takes_no_receipts_is_not_there(ana: str, stranger: httpx
 def test_a_body_over_a_megabyte_is_refused_before_it_is_verified(ana: str, stranger: httpx.Client) -> None:
     fields = {**STOP, "Body": "x" * 1_100_000}
     assert post(stranger, fields, signature(fields)).status_code == 413
+
+
+def test_a_proof_out_of_reach_asks_the_provider_for_another_attempt(
+    shop: Shop, stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Amazon's certificate cannot be fetched at the moment: refused, the report would be lost for good."""
+    adapters = shop.engine.adapters
+    assert isinstance(adapters, dict)
+    monkeypatch.setitem(adapters, "texts", opened(AmazonsHosts(b"", status=503)))
+    request = signed(event("Delivery"), NOW, "ours")
+    answer = stranger.post(PATH, content=request.body, headers=dict(request.headers))
+    assert (answer.status_code, answer.json()["code"]) == (503, "provider_unavailable")
+    assert answer.headers["Retry-After"] == "30"
