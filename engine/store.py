@@ -23,6 +23,7 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from engine.consent.model import ConsentRecord, Suppression
+from engine.delivery.circuit import Circuit
 from engine.delivery.model import Decision, Delivery
 from engine.enrollment.model import Enrollment, Refusal, Stimulus, TrailEntry
 from engine.events.model import Due, Membership, Occurrence
@@ -392,6 +393,18 @@ class Access(Protocol):
         ...
 
 
+class Circuits(Protocol):
+    def find(self, channel: str) -> Circuit | None: ...
+    def save(self, circuit: Circuit) -> None:
+        """Inserts or replaces."""
+        ...
+
+    def remove(self, channel: str) -> None: ...
+    def all(self) -> Sequence[Circuit]:
+        """By channel."""
+        ...
+
+
 class Unit(Protocol):
     """One transaction."""
 
@@ -415,6 +428,8 @@ class Unit(Protocol):
     def memberships(self) -> Memberships: ...
     @property
     def access(self) -> Access: ...
+    @property
+    def circuits(self) -> Circuits: ...
 
     def lock(self, profile_id: str) -> None:
         """Takes a profile's lock inside a transaction that began without it; or a lock of any other name."""

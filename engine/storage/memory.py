@@ -7,6 +7,7 @@ from threading import RLock
 from types import TracebackType
 
 from engine.storage.dicts.access import DictAccess
+from engine.storage.dicts.circuits import DictCircuits
 from engine.storage.dicts.consents import DictConsents
 from engine.storage.dicts.deliveries import DictDeliveries
 from engine.storage.dicts.dues import DictDues
@@ -33,6 +34,7 @@ class MemoryUnit:
         self.dues = DictDues(journal)
         self.memberships = DictMemberships(journal)
         self.access = DictAccess(journal)
+        self.circuits = DictCircuits(journal)
         self.profiles = DictProfiles(
             journal,
             forgetful=(

@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, t
 from engine.storage.types import Instant, Instants, Json, Name, Nudged, Number, Words
 
 #: The newest revision in `migrations/versions`: what this code reads and writes.
-REVISION = "0005"
+REVISION = "0006"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -284,6 +284,20 @@ dues = Table(
     Column("basis", Text, nullable=False),
     Index(None, "due_at", "kind", "profile_id", "subject"),
     Index(None, "profile_id"),
+)
+
+circuits = Table(
+    "circuits",
+    metadata,
+    Column("channel", Name, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("probes", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("opened_at", Instant),
+    Column("probe_at", Instant),
+    Column("probing", Name),
 )
 
 memberships = Table(

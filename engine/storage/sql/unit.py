@@ -7,6 +7,7 @@ import hashlib
 from sqlalchemy import Connection, text
 
 from engine.storage.sql.access import SqlAccess
+from engine.storage.sql.circuits import SqlCircuits
 from engine.storage.sql.consents import SqlConsents
 from engine.storage.sql.deliveries import SqlDeliveries
 from engine.storage.sql.dues import SqlDues
@@ -33,6 +34,7 @@ class SqlUnit:
         self.dues = SqlDues(connection)
         self.memberships = SqlMemberships(connection)
         self.access = SqlAccess(connection)
+        self.circuits = SqlCircuits(connection)
 
     def lock(self, profile_id: str) -> None:
         # On SQLite every transaction has excluded all others since it began.
