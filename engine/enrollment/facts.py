@@ -70,7 +70,9 @@ class StoreFacts:
         self._profile: Mapping[str, Value] | None = None
         self._zone: ZoneInfo | None = None
         self._steps: Mapping[str, Mapping[str, Value]] | None = None
-        self._events: dict[str, Sequence[Event]] = {}
+        #: By name: since when, and what there is since then.
+        self._events: dict[str, tuple[datetime | None, Sequence[Event]]] = {}
+        self._newest: dict[str, Event | None] = {}
         self._segments: dict[str, bool] = {}
 
     @property
@@ -98,20 +100,38 @@ class StoreFacts:
         event = self._unit.events.find(values["event_id"])
         return {**values, "event": event.properties if event else _NOTHING}
 
-    def events(self, name: str) -> Sequence[Event]:
+    def events(self, name: str, *, since: datetime | None = None) -> Sequence[Event]:
         known = self._events.get(name)
-        if known is None:
-            tested = self._tested.event_id if self._tested else None
-            known = [
-                event
-                for event in self._unit.events.of(self.profile_id, name)
-                if event.timestamp <= self.now or event.event_id == tested
-            ]
-            self._events[name] = known
-        return known
+        if known is not None and (known[0] is None or (since is not None and known[0] <= since)):
+            return known[1]
+        tested = self._tested.event_id if self._tested else None
+        found = [
+            event
+            for event in self._unit.events.of(self.profile_id, name, since=since)
+            if event.timestamp <= self.now or event.event_id == tested
+        ]
+        self._events[name] = (since, found)
+        return found
+
+    def newest(self, name: str) -> Event | None:
+        if name in self._newest:
+            return self._newest[name]
+        known = self._events.get(name)
+        if known is not None and known[1]:
+            return known[1][-1]
+        found = self._unit.events.last(self.profile_id, name, until=self.now)
+        tested = self._tested
+        if tested is not None and tested.name == name and tested.timestamp > self.now:
+            found = tested
+        self._newest[name] = found
+        return found
 
     def upcoming(self, name: str) -> Sequence[Event]:
-        return [event for event in self._unit.events.of(self.profile_id, name) if event.timestamp > self.now]
+        return [
+            event
+            for event in self._unit.events.of(self.profile_id, name, since=self.now)
+            if event.timestamp > self.now
+        ]
 
     def in_segment(self, name: str) -> bool:
         known = self._segments.get(name)

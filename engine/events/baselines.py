@@ -47,7 +47,7 @@ class Baselines:
                     changed_at=profile.created_at or now,
                 )
             )
-            self._dues.put_segment(unit, profile, segment, now)
+            self._dues.put_segment(unit, profile, segment, facts)
         for plan, old in self._changed(before):
             known = self._rows(unit, profile, plan.journey, old)
             self._clear(unit, profile, plan, old)

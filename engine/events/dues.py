@@ -18,6 +18,7 @@ from engine.enrollment.facts import FactsSource, zone_of
 from engine.enrollment.planbook import Planbook
 from engine.events.model import Due
 from engine.expressions.evaluate import evaluate
+from engine.expressions.facts import Facts
 from engine.expressions.references import references
 from engine.expressions.stability import next_change
 from engine.expressions.values import as_local_date
@@ -174,10 +175,10 @@ class DueIndex:
             return None
         return schedule.next_date_moment(value, trigger.at, facts.zone, trigger.is_yearly, after)
 
-    def put_segment(self, unit: Unit, profile: Profile, segment: str, now: datetime) -> None:
-        """The next moment at which time alone can change a membership."""
+    def put_segment(self, unit: Unit, profile: Profile, segment: str, facts: Facts) -> None:
+        """The next moment at which time alone can change a membership; `facts` are of the profile at present."""
         condition = self._facts.project.segments[segment].condition
-        moment = next_change(condition, self._facts.of(unit, profile, now), self._facts.project.segments)
+        moment = next_change(condition, facts, self._facts.project.segments)
         if moment is None:
             unit.dues.remove("segment", profile.profile_id, segment)
         else:
@@ -210,8 +211,9 @@ class DueIndex:
 
     def last_event(self, unit: Unit, trigger: InactiveTrigger, profile: Profile) -> Event | None:
         """The newest event whose lack would be a lapse."""
-        known = unit.events.of(profile.profile_id, trigger.event)
-        return next((event for event in reversed(known) if self._concerns(trigger, event)), None)
+        if trigger.event is None:
+            return unit.events.last(profile.profile_id, source="intake")
+        return unit.events.last(profile.profile_id, trigger.event)
 
     def arm(self, unit: Unit, subject: Subject, trigger: InactiveTrigger, profile: Profile, event: Event) -> None:
         """A lapse begins to be counted from an event."""

@@ -250,7 +250,7 @@ class Router:
                 )
             if (before.is_member if before else False) != is_member:
                 changed.append((segment, is_member))
-            self._dues.put_segment(unit, profile, segment, now)
+            self._dues.put_segment(unit, profile, segment, facts)
         for segment, is_member in changed:
             self._membership_changed(unit, profile, segment, is_member, at, now)
 

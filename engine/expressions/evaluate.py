@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import assert_never
 
@@ -263,13 +264,23 @@ def _aggregate(node: Aggregate) -> Run:
             start = as_instant(since(facts, event), facts)
             if start is None:  # a comparison with a missing value is false: nothing is at or after it
                 return summarise(function, (), property_)
-        events = in_window(facts.events(name), facts.now, window, start)
+        since_then = _later(None if window is None else facts.now - window, start)
+        if selected is None and function in ("did", "last"):
+            # One event says it all, however many there were.
+            newest = facts.newest(name)
+            known = () if newest is None else (newest,)
+            return summarise(function, in_window(known, facts.now, window, start), property_)
+        events = in_window(facts.events(name, since=since_then), facts.now, window, start)
         if selected is not None:
             is_selected = selected(facts, event)
             events = [counted for counted in events if is_selected(counted)]
         return summarise(function, events, property_)
 
     return run
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one is not None and other is not None else one or other
 
 
 #: Given facts and the outer event, what tells whether an event passes the property equalities and `where`.

@@ -46,8 +46,15 @@ class Facts(Protocol):
         """What `steps.ID.…` reads: `{"review": {"event": {…}, "response": …}}`."""
         ...
 
-    def events(self, name: str) -> Sequence[Event]:
-        """The profile's events of a name, by timestamp: those with `timestamp <= now`, and the event under test."""
+    def events(self, name: str, *, since: datetime | None = None) -> Sequence[Event]:
+        """The profile's events of a name, by timestamp: those with `timestamp <= now`, and the event under test.
+
+        Older ones than `since` need not be among them.
+        """
+        ...
+
+    def newest(self, name: str) -> Event | None:
+        """The last of `events`."""
         ...
 
     def upcoming(self, name: str) -> Sequence[Event]:

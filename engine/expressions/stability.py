@@ -273,10 +273,12 @@ class _Study:
             start = as_instant(since.value, facts)
             if start is None:
                 return until
+        if node.within is None and since is None and node.where is None:
+            return until  # what counts now counts for good: no need to read it
         equals = compile_selection(replace(node, where=None))
         is_wanted = equals(facts, scope) if equals else None
         leaves: list[datetime] = []
-        for event in facts.events(node.event):
+        for event in facts.events(node.event, since=None if node.within is None else facts.now - node.within):
             if node.within is not None and event.timestamp <= facts.now - node.within:
                 continue  # time only takes it further away
             if is_wanted is not None and not is_wanted(event):

@@ -39,10 +39,15 @@ class FakeFacts:
         """The same person at another instant."""
         return replace(self, now=now)
 
-    def events(self, name: str) -> Sequence[Event]:
+    def events(self, name: str, *, since: datetime | None = None) -> Sequence[Event]:
         every = {event.event_id: event for event in (*self.stored, *([self.tested] if self.tested else []))}
         counted = [e for e in every.values() if e.name == name and (e.timestamp <= self.now or e is self.tested)]
+        # What is older need not be there, so that nobody relies on it.
+        counted = [e for e in counted if since is None or e.timestamp >= since]
         return sorted(counted, key=lambda event: event.timestamp)
+
+    def newest(self, name: str) -> Event | None:
+        return next(reversed(self.events(name)), None)
 
     def upcoming(self, name: str) -> Sequence[Event]:
         ahead = [event for event in self.stored if event.name == name and event.timestamp > self.now]

@@ -55,4 +55,4 @@ class History:
             due = unit.dues.find("segment", profile.profile_id, segment)
             # And a moment that has come is still the sweep's.
             if due is None or due.due_at > now:
-                self._dues.put_segment(unit, profile, segment, now)
+                self._dues.put_segment(unit, profile, segment, facts)

@@ -30,6 +30,15 @@ class DictEvents:
         index, group = (self._by_profile, profile_id) if name is None else (self._by_name, (profile_id, name))
         return index.all(group) if since is None else index.since(since, group)
 
+    def last(
+        self, profile_id: str, name: str | None = None, *, until: datetime | None = None, source: str | None = None
+    ) -> Event | None:
+        index, group = (self._by_profile, profile_id) if name is None else (self._by_name, (profile_id, name))
+        for event in index.backwards(group):
+            if (until is None or event.timestamp <= until) and source in (None, event.source):
+                return event
+        return None
+
     def forget(self, profile_id: str) -> None:
         for event in self._by_profile.all(profile_id):
             self._events.put(event.event_id, replace(event, properties={}))

@@ -15,14 +15,35 @@ from engine.storage.types import Instant
 _EVENTS = Records(Event, events, key=("event_id",))
 _FIND = _EVENTS.select().where(events.c.event_id == bindparam("event_id"))
 _OF = _EVENTS.select().where(events.c.profile_id == bindparam("profile_id")).order_by(events.c.timestamp, events.c.seq)
+_LAST = (
+    _EVENTS.select()
+    .where(events.c.profile_id == bindparam("profile_id"))
+    .order_by(events.c.timestamp.desc(), events.c.seq.desc())
+    .limit(1)
+)
 _NAMED = events.c.name == bindparam("name")
 _SINCE = events.c.timestamp >= bindparam("since", type_=Instant)
+_UNTIL = events.c.timestamp <= bindparam("until", type_=Instant)
+_FROM = events.c.source == bindparam("source")
 #: By whether a name and a first instant are asked for.
 _LISTS = {
     (False, False): _OF,
     (False, True): _OF.where(_SINCE),
     (True, False): _OF.where(_NAMED),
     (True, True): _OF.where(_NAMED, _SINCE),
+}
+#: By whether a name, a last instant and a source are asked for.
+_LASTS = {
+    (has_name, has_until, has_source): _LAST.where(
+        *(
+            condition
+            for condition, is_asked in ((_NAMED, has_name), (_UNTIL, has_until), (_FROM, has_source))
+            if is_asked
+        )
+    )
+    for has_name in (False, True)
+    for has_until in (False, True)
+    for has_source in (False, True)
 }
 
 
@@ -40,5 +61,14 @@ class SqlEvents:
         given = {"profile_id": profile_id, "name": name, "since": since}
         statement = _LISTS[name is not None, since is not None]
         return _EVENTS.all(
+            self._connection, statement, {key: value for key, value in given.items() if value is not None}
+        )
+
+    def last(
+        self, profile_id: str, name: str | None = None, *, until: datetime | None = None, source: str | None = None
+    ) -> Event | None:
+        given = {"profile_id": profile_id, "name": name, "until": until, "source": source}
+        statement = _LASTS[name is not None, until is not None, source is not None]
+        return _EVENTS.first(
             self._connection, statement, {key: value for key, value in given.items() if value is not None}
         )
