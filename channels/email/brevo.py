@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -127,17 +127,21 @@ class Brevo(HttpAdapter[BrevoSettings]):
         require_same(expected, require_header(request, "authorization"))
 
     def read(self, request: WebhookRequest) -> Sequence[Receipt]:
-        report = json.loads(request.body)
-        word = report["event"]
-        kind = self.EVENTS.get(word, "unknown")
-        if kind is None:
-            return []
-        # The other times in a report are in the account's own time zone.
-        moment = report["ts_epoch"]
-        # Brevo numbers no reports. The first opening comes twice, as `opened` and as `unique_opened`: it is one.
-        facts = json.dumps([kind, report.get("message-id"), report.get("email"), moment, report.get("link")])
-        return [
-            Receipt(
+        # A webhook that is set to batches sends lists.
+        reports = json.loads(request.body)
+        return list(self._receipts(reports if isinstance(reports, list) else [reports]))
+
+    def _receipts(self, reports: list[dict[str, Any]]) -> Iterator[Receipt]:
+        for report in reports:
+            word = report["event"]
+            kind = self.EVENTS.get(word, "unknown")
+            if kind is None:
+                continue
+            # The other times in a report are in the account's own time zone.
+            moment = report["ts_epoch"]
+            # Brevo numbers no reports. The first opening comes twice, as `opened` and as `unique_opened`: it is one.
+            facts = json.dumps([kind, report.get("message-id"), report.get("email"), moment, report.get("link")])
+            yield Receipt(
                 kind=kind,
                 receipt_id=hashlib.sha256(facts.encode()).hexdigest(),
                 occurred_at=datetime.fromtimestamp(moment / 1000, UTC),
@@ -149,4 +153,3 @@ class Brevo(HttpAdapter[BrevoSettings]):
                 vendor_kind=safe_word(word),
                 raw=report,
             )
-        ]

@@ -171,8 +171,12 @@ class Postmark(HttpAdapter[PostmarkSettings]):
             case "Bounce":
                 return self.BOUNCES.get(report["Type"], ("unknown", False)) or (None, False)
             case "SubscriptionChange":
-                # A bounce or a complaint that led to it has its own report.
-                is_the_persons = report["SuppressSending"] and report.get("SuppressionReason") == "ManualSuppression"
+                # A bounce or a complaint that led to it has its own report; others than the person may do it, too.
+                is_the_persons = (
+                    report["SuppressSending"]
+                    and report.get("SuppressionReason") == "ManualSuppression"
+                    and report.get("Origin") == "Recipient"
+                )
                 return "unsubscribed" if is_the_persons else None, False
             case _:
                 return self.RECORDS.get(word, "unknown"), False

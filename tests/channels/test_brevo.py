@@ -89,9 +89,18 @@ class TestBrevo(HttpContract, KnownSenderContract):
             (event("proxy_open"), ()),
             (event("click", link="https://shop.example/c"), ("clicked",)),
             (event("unsubscribed"), ("unsubscribed",)),
+            # A webhook that is set to batches.
+            (
+                b"["
+                + event("delivered", ts_epoch=1772445602000)
+                + b","
+                + event("opened", ts_epoch=1772445603000)
+                + b"]",
+                ("delivered", "opened"),
+            ),
         ),
         unknown=event("teleported"),
-        unreadable=(b"", b"{", b"[]", b"{}", b'{"event": "delivered"}', b"\xff"),
+        unreadable=(b"", b"{", b"[1]", b"{}", b'{"event": "delivered"}', b"\xff"),
     )
 
     def test_the_request_is_the_published_one(self) -> None:

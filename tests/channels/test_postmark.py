@@ -94,7 +94,7 @@ class TestPostmark(DescribedContract, KnownSenderContract):
         sign=signed,
         secret="w3bh00k-passw0rd",
         bodies=(
-            (report("Delivery", DeliveredAt="2026-03-02T10:00:00Z"), ("delivered",)),
+            (report("Delivery", DeliveredAt="2026-03-02T05:00:00.0000000-05:00"), ("delivered",)),
             (report("Open", ReceivedAt="2026-03-02T10:01:00Z"), ("opened",)),
             (report("Click", ReceivedAt="2026-03-02T10:02:00Z", OriginalLink="https://shop.example/c"), ("clicked",)),
             (bounce("HardBounce"), ("bounced",)),
@@ -104,6 +104,7 @@ class TestPostmark(DescribedContract, KnownSenderContract):
                     "SubscriptionChange",
                     SuppressSending=True,
                     SuppressionReason="ManualSuppression",
+                    Origin="Recipient",
                     ChangedAt="2026-03-02T10:04:00Z",
                 ),
                 ("unsubscribed",),
@@ -170,12 +171,19 @@ class TestPostmark(DescribedContract, KnownSenderContract):
         assert self.open().parse(signed(bounce("AutoResponder"), MOMENT, self.receipts.secret)) == []
 
     @pytest.mark.parametrize(
-        ("is_suppressed", "reason"), [(True, "HardBounce"), (True, "SpamComplaint"), (False, None)]
+        ("is_suppressed", "reason", "origin"),
+        [
+            (True, "HardBounce", "Recipient"),
+            (True, "SpamComplaint", "Recipient"),
+            (True, "ManualSuppression", "Customer"),
+            (True, "ManualSuppression", "Admin"),
+            (False, None, "Recipient"),
+        ],
     )
     def test_a_change_of_subscription_that_the_person_did_not_ask_for_says_nothing(
-        self, is_suppressed: bool, reason: str | None
+        self, is_suppressed: bool, reason: str | None, origin: str
     ) -> None:
-        body = report("SubscriptionChange", SuppressSending=is_suppressed, SuppressionReason=reason)
+        body = report("SubscriptionChange", SuppressSending=is_suppressed, SuppressionReason=reason, Origin=origin)
         assert self.open().parse(signed(body, MOMENT, self.receipts.secret)) == []
 
     def test_without_a_password_reports_are_refused(self) -> None:
