@@ -19,7 +19,6 @@ from engine.events.router import Router
 from engine.expressions.evaluate import is_true
 from engine.plan.model import DateTrigger, InactiveTrigger, Plan, ScheduleTrigger, Trigger
 from engine.profiles.model import Profile
-from engine.storage.segments.members import members
 from engine.store import Store, Unit
 
 #: Members between two notes of how far a schedule has come.
@@ -175,6 +174,9 @@ class Sweeper:
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
                 self._dues.put_project_schedules(unit, now)
                 return
+            # Here, so that who plays in memory, on as many processes as there are, loads no SQLAlchemy.
+            from engine.storage.segments.members import members
+
             found = members(unit, self._facts.project, trigger.to, now, facts_source=self._facts)
             waiting = deque(profile_id for profile_id in found if profile_id > row.basis)
         at = row.due_at
