@@ -59,8 +59,11 @@ def _account() -> dict[str, Any]:
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
-    """The folder of the socket of a running server; its superuser is `postgres`, without a password."""
+def running_server(**settings: str) -> Iterator[str]:
+    """The folder of the socket of a running server; its superuser is `postgres`, without a password.
+
+    `settings` come before the tests' own: a benchmark wants durability.
+    """
     programs, account = _programs(), _account()
     folder = Path(tempfile.mkdtemp(prefix="sojourn-pg-"))
     data = folder / "data"
@@ -81,8 +84,8 @@ def running_server() -> Iterator[str]:
                      "--locale=C.UTF-8"],
                     check=True, **common,
                 )  # fmt: skip
-                settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-                server = subprocess.Popen([programs / "postgres", "-D", data, "-k", folder, *settings], **common)
+                options = [part for pair in (_SETTINGS | settings).items() for part in ("-c", "=".join(pair))]
+                server = subprocess.Popen([programs / "postgres", "-D", data, "-k", folder, *options], **common)
             except (OSError, subprocess.CalledProcessError) as error:
                 raise RuntimeError(f"PostgreSQL does not start:\n{(folder / 'log').read_text()}") from error
             try:

@@ -36,8 +36,17 @@ class Identities:
 
     def profile_id(self, unit: Unit, kind: IdentifierKind, value: str) -> str:
         """Id of the profile that an identifier names now, or of the one that it would make."""
-        known = unit.profiles.find_by(kind, value)
-        return known.profile_id if known else ids.profile_id(self._key, kind, value)
+        return unit.profiles.owner(kind, value) or ids.profile_id(self._key, kind, value)
+
+    def recipient(self, unit: Unit, kind: IdentifierKind, value: str, now: datetime) -> str | None:
+        """Id of the profile under an identifier, locked, and made where there is none; None where it was erased."""
+        unit.lock(self.profile_id(unit, kind, value))
+        # Asked again: while we waited for the lock it may have been made, merged or erased.
+        known = unit.profiles.owner(kind, value)
+        if known is None:
+            profile = self.ensure(unit, kind, value, now)
+            known = profile.profile_id if profile.erased_at is None else None
+        return known
 
     def current(self, unit: Unit, profile_id: str) -> Profile:
         """The profile, locked, of an id as links and deliveries keep it; of a merged one, the one it became part of."""

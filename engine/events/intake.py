@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zoneinfo
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, Literal, cast
@@ -19,10 +19,11 @@ from engine import ids
 from engine.consent.addresses import address_hash, normalise
 from engine.consent.suppression import suppression_of
 from engine.errors import BadInput
+from engine.events.gathering import Gathering
 from engine.events.identity import IdentifierKind, Identities, differences
 from engine.events.model import Occurrence
-from engine.profiles.model import Event, Profile, Value
 from engine.profiles.merge import Register, written
+from engine.profiles.model import Event, Profile, Value
 from engine.project import ChannelKind, Project
 from engine.store import Unit
 
@@ -35,7 +36,20 @@ EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _NAME_LENGTH = 200
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
+#: Types of what JSON says as it is; nearly every value has one of them.
+_PLAIN = frozenset({str, int, bool, type(None)})
+
 Source = Literal["intake", "receipt", "emit"]
+
+
+def tracked_id(message_id: str, source: Source = "intake") -> str:
+    """Id of the event that `Intake.track` stores."""
+    return ids.derived_id("ev", source, message_id)
+
+
+def identified_id(message_id: str) -> str:
+    """Id of the event that `Intake.identify` stores."""
+    return ids.derived_id("ev", "identify", message_id)
 
 
 class Intake:
@@ -48,8 +62,54 @@ class Intake:
 
     def people(self, unit: Unit, identifiers: Iterable[tuple[IdentifierKind, str]]) -> None:
         """Takes the locks of all these people, in one order for every caller, so that no two wait for each other."""
-        for profile_id in sorted({self._identities.profile_id(unit, kind, value) for kind, value in identifiers}):
-            unit.lock(profile_id)
+        self._lock(unit, set(identifiers))
+
+    def gather(
+        self,
+        unit: Unit,
+        identifiers: Collection[tuple[IdentifierKind, str]],
+        *,
+        changing: Collection[tuple[IdentifierKind, str]],
+        event_ids: Collection[str],
+    ) -> Gathering:
+        """Takes the locks as `people` does, and reads what calls about these people need. The calls are given its
+        `unit`; then it is to `write`.
+
+        `changing`: those of them whose profiles the calls may change, and not only add to. `event_ids`: of all events
+        that the calls may store (`tracked_id`, `identified_id`).
+        """
+        locked, owners = self._lock(unit, identifiers)
+        return Gathering(
+            unit,
+            locked=set(locked.values()),
+            owners={each: owners.get(each) for each in locked},
+            profile_ids={
+                owners.get(each, id_) for each, id_ in locked.items() if each in changing or each not in owners
+            },
+            event_ids=event_ids,
+        )
+
+    def _lock(
+        self, unit: Unit, people: Collection[tuple[IdentifierKind, str]]
+    ) -> tuple[dict[tuple[str, str], str], dict[tuple[str, str], str]]:
+        """What was locked for each identifier, and whose each is that is somebody's."""
+        values: dict[str, list[str]] = {}
+        for kind, value in people:
+            values.setdefault(kind, []).append(value)
+
+        def owners() -> dict[tuple[str, str], str]:
+            return {
+                (kind, value): profile_id
+                for kind, each in values.items()
+                for value, profile_id in unit.profiles.owners(kind, each).items()
+            }
+
+        owned = owners()
+        locked: dict[tuple[str, str], str] = {
+            (kind, value): owned.get((kind, value)) or ids.profile_id(self._key, kind, value) for kind, value in people
+        }
+        may_have_changed = unit.lock_each(sorted(set(locked.values())))
+        return locked, owners() if may_have_changed else owned
 
     def ensure(self, unit: Unit, kind: IdentifierKind, value: str, now: datetime) -> Profile:
         """The profile under an identifier, made where there is none; an erased one stays erased (`erased_at`)."""
@@ -82,13 +142,13 @@ class Intake:
         happened now.
         """
         _check_name("event name", name)
-        profile = self._person(unit, user_id, anonymous_id, profile_id, now)
-        if profile.erased_at is not None:
+        recipient = self._recipient(unit, user_id, anonymous_id, profile_id, now)
+        if recipient is None:
             return None
         at, is_clamped = _instant(timestamp, now)
         event = Event(
-            event_id=ids.derived_id("ev", source, message_id),
-            profile_id=profile.profile_id,
+            event_id=tracked_id(message_id, source),
+            profile_id=recipient,
             name=name,
             timestamp=at,
             received_at=now,
@@ -98,7 +158,7 @@ class Intake:
         )
         if not unit.events.add(event):
             return None
-        unit.queue.add_occurrence(Occurrence(profile_id=profile.profile_id, kind="event", ref=event.event_id, at=now))
+        unit.queue.add_occurrence(Occurrence(profile_id=recipient, kind="event", ref=event.event_id, at=now))
         return event
 
     def identify(
@@ -113,13 +173,13 @@ class Intake:
         now: datetime,
     ) -> Profile:
         """Sets attributes and addresses, and joins an anonymous visitor to the person, once by the message id."""
-        profile = self._person(unit, user_id, anonymous_id, None, now)
+        profile = self.ensure(unit, *_named(user_id, anonymous_id), now)
         if profile.erased_at is not None:
             return profile
         at, is_clamped = _instant(timestamp, now)
         is_new = unit.events.add(
             Event(
-                event_id=ids.derived_id("ev", "identify", message_id),
+                event_id=identified_id(message_id),
                 profile_id=profile.profile_id,
                 name=IDENTIFIED,
                 timestamp=at,
@@ -189,16 +249,13 @@ class Intake:
         unit.profiles.erase(profile.profile_id, now)
         unit.queue.add_occurrence(Occurrence(profile_id=profile.profile_id, kind="erased", at=now))
 
-    def _person(
+    def _recipient(
         self, unit: Unit, user_id: str | None, anonymous_id: str | None, profile_id: str | None, now: datetime
-    ) -> Profile:
+    ) -> str | None:
         if profile_id is not None:
-            return self._identities.current(unit, profile_id)
-        if user_id is not None:
-            return self.ensure(unit, "external", user_id, now)
-        if anonymous_id is not None:
-            return self.ensure(unit, "anonymous", anonymous_id, now)
-        raise BadInput("a userId or an anonymousId is needed: it says whom this is about")
+            profile = self._identities.current(unit, profile_id)
+            return profile.profile_id if profile.erased_at is None else None
+        return self._identities.recipient(unit, *_named(user_id, anonymous_id), now)
 
     def _addresses(self, unit: Unit, profile: Profile) -> list[tuple[ChannelKind, str]]:
         """Every address by which the person is known, former ones too."""
@@ -239,8 +296,10 @@ def read_values(profile: Profile, values: Mapping[str, Value]) -> dict[Register,
 
 def plain(name: str, value: Value) -> Any:
     """The value as JSON: instants and dates become ISO text, spans seconds. BadInput for what JSON cannot say."""
+    if type(value) in _PLAIN:
+        return value
     match value:
-        case None | bool() | str() | int():
+        case str() | int():
             return value
         case float():
             if not math.isfinite(value):
@@ -268,7 +327,15 @@ def plain_mapping(name: str, values: Mapping[str, Value]) -> dict[str, Any]:
         raise BadInput(f"`{name}` must be a mapping of names to values")
     if not all(isinstance(key, str) for key in values):
         raise BadInput(f"`{name}` has a name that is no text")
-    return {key: plain(f"{name}.{key}", value) for key, value in values.items()}
+    return {key: value if type(value) in _PLAIN else plain(f"{name}.{key}", value) for key, value in values.items()}
+
+
+def _named(user_id: str | None, anonymous_id: str | None) -> tuple[IdentifierKind, str]:
+    if user_id is not None:
+        return "external", user_id
+    if anonymous_id is not None:
+        return "anonymous", anonymous_id
+    raise BadInput("a userId or an anonymousId is needed: it says whom this is about")
 
 
 def _instant(timestamp: datetime | None, now: datetime) -> tuple[datetime, bool]:

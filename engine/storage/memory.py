@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from threading import RLock
 from types import TracebackType
@@ -59,6 +60,9 @@ class MemoryUnit:
 
     def lock(self, profile_id: str) -> None:
         """Nothing to do: there is one transaction at a time."""
+
+    def lock_each(self, profile_ids: Sequence[str]) -> bool:  # noqa: ARG002 (as `lock`)
+        return False
 
 
 class MemoryStore:

@@ -101,11 +101,14 @@ Json = JSON()
 
 def write_json(value: Any) -> str:
     """JSON text of a value; TypeError for what is not JSON, ValueError for NaN and infinities."""
-    # Escaped to ASCII: a lone surrogate or a NUL inside a string is stored, and read back, like any character.
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain)
+    return _ENCODER.encode(value)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
+
+
+# Escaped to ASCII: a lone surrogate or a NUL inside a string is stored, and read back, like any character.
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"), default=_plain)

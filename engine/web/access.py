@@ -52,10 +52,15 @@ class Keys:
         """The record of a live key, or None."""
         return None if key is None else self.find_by_hash(key_hash(key), now)
 
+    def remembered(self, hashed: str, now: datetime) -> KeyRecord | None:
+        """Like `find_by_hash`, but without asking the store: None, too, where that would be needed."""
+        record, known_at = self._remembered.get(hashed, (None, now))
+        return None if now - known_at > _REMEMBERED_FOR else record
+
     def find_by_hash(self, hashed: str, now: datetime) -> KeyRecord | None:
         """Like `find`, for who holds only the hash (a session)."""
-        record, known_at = self._remembered.get(hashed, (None, now))
-        if record is None or now - known_at > _REMEMBERED_FOR:
+        record = self.remembered(hashed, now)
+        if record is None:
             with self._store.transaction() as unit:
                 record = unit.access.find_key(hashed)
             if record is None or record.revoked_at is not None or not hmac.compare_digest(record.key_hash, hashed):

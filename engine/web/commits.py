@@ -6,13 +6,14 @@ commits it at once, and only then lets the answers go.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import datetime
 from queue import Empty, Full, Queue
+
+from msgspec import Struct
 
 from engine.errors import StoreUnavailable
 from engine.events.identity import IdentifierKind
@@ -25,11 +26,11 @@ _WAITING_AT_MOST = 2000
 _CALLS_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(Struct, frozen=True, kw_only=True):
     calls: Sequence[Call]
     received_at: datetime
-    is_committed: Future[None] = field(default_factory=Future)
+    loop: asyncio.AbstractEventLoop
+    is_committed: asyncio.Future[None]
 
 
 class Commits:
@@ -54,9 +55,10 @@ class Commits:
             self._thread.join()
             self._thread = None
 
-    def submit(self, calls: Sequence[Call], received_at: datetime) -> Future[None]:
-        """A future that is done once the calls are committed, and fails where none of them was kept."""
-        request = _Request(calls, received_at)
+    def submit(self, calls: Sequence[Call], received_at: datetime) -> asyncio.Future[None]:
+        """A future of the running loop: done once the calls are committed, failed where none of them was kept."""
+        loop = asyncio.get_running_loop()
+        request = _Request(calls=calls, received_at=received_at, loop=loop, is_committed=loop.create_future())
         try:
             self._waiting.put_nowait(request)
         except Full:
@@ -67,53 +69,76 @@ class Commits:
         while True:
             request = self._waiting.get()
             together: list[_Request] = []
+            calls = 0
             while request is not None:
                 # Whoever hung up meanwhile is not waiting for an answer, and sends again.
-                if request.is_committed.set_running_or_notify_cancel():
+                if not request.is_committed.cancelled():
                     together.append(request)
-                if sum(len(r.calls) for r in together) >= _CALLS_AT_ONCE:
+                    calls += len(request.calls)
+                if calls >= _CALLS_AT_ONCE:
                     break
                 try:
                     request = self._waiting.get_nowait()
                 except Empty:
                     break
-            self._commit_together(together)
+            if together:
+                self._commit_together(together)
             if request is None:
                 return
 
     def _commit_together(self, requests: Sequence[_Request]) -> None:
-        if not requests:
-            return
+        errors: list[Exception | None]
         try:
             self._commit(requests)
         except StoreUnavailable as error:
-            for request in requests:
-                request.is_committed.set_exception(error)
-        except Exception:
+            errors = [error] * len(requests)
+        except Exception as error:
             # One request's fault must not refuse the others': each again by itself.
-            for request in requests:
-                try:
-                    self._commit([request])
-                except Exception as error:
-                    request.is_committed.set_exception(error)
-                else:
-                    request.is_committed.set_result(None)
+            errors = [error] if len(requests) == 1 else [self._commit_alone(request) for request in requests]
         else:
-            for request in requests:
-                request.is_committed.set_result(None)
+            errors = [None] * len(requests)
+        # A loop is woken once for all that it waits for.
+        for loop in {request.loop for request in requests}:
+            answers = [
+                (each.is_committed, error) for each, error in zip(requests, errors, strict=True) if each.loop is loop
+            ]
+            try:
+                loop.call_soon_threadsafe(_answer, answers)
+            except RuntimeError:
+                _LOG.warning("the server ended before %d requests were answered", len(answers))
         try:
             self._on_intake()
         except Exception:
             # What listens may be broken; intake goes on, and the next sweep of the router finds what was committed.
             _LOG.exception("telling of intake failed")
 
+    def _commit_alone(self, request: _Request) -> Exception | None:
+        try:
+            self._commit([request])
+        except Exception as error:
+            return error
+        return None
+
     def _commit(self, requests: Sequence[_Request]) -> None:
+        calls = [call for request in requests for call in request.calls]
         people: set[tuple[IdentifierKind, str]] = set()
-        for request in requests:
-            for call in request.calls:
-                people.update(call.identifiers())
+        changing: set[tuple[IdentifierKind, str]] = set()
+        for call in calls:
+            (people if call.is_event else changing).update(call.identifiers())
+        event_ids = {call.event_id for call in calls if call.event_id is not None}
         with self._store.transaction() as unit:
-            self._intake.people(unit, people)
+            gathering = self._intake.gather(unit, people | changing, changing=changing, event_ids=event_ids)
             for request in requests:
                 for call in request.calls:
-                    call.apply(self._intake, unit, request.received_at)
+                    call.apply(self._intake, gathering.unit, request.received_at)
+            gathering.write()
+
+
+def _answer(answers: Sequence[tuple[asyncio.Future[None], Exception | None]]) -> None:
+    for future, error in answers:
+        if future.done():
+            continue  # hung up
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)

@@ -6,21 +6,21 @@ nothing. A 2xx means that all of it is committed.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from engine.errors import SojournError
-from engine.web.access import Keys, offered_key
-from engine.web.bodies import BATCH_BYTES, CALL_BYTES, parse_object, read_body
+from engine.web.access import Keys, key_hash, offered_key
+from engine.web.bodies import BATCH_BYTES, CALL_BYTES, check_text, read_body
 from engine.web.commits import Commits
 from engine.web.problems import Refused, problem, refusal
-from engine.web.segment import TYPES, Call, CallType, parse_batch, parse_call
+from engine.web.segment import TYPES, CallType, Parsed, parse_batch, parse_call
 
 #: A write key says where events go and may be public, so any page may post with it; no cookie is ever read here.
 _CROSS_ORIGIN = {"Access-Control-Allow-Origin": "*"}
@@ -30,6 +30,7 @@ _PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
     "Access-Control-Max-Age": "86400",
 }
+_ACCEPTED = b'{"success":true}'
 
 
 class Tracking:
@@ -44,14 +45,14 @@ class Tracking:
         """`/v1/track` and its sisters; the one-letter paths are those of the browser library."""
         routes = []
         for kind in TYPES:
-            endpoint = self._endpoint(self._single(kind))
+            endpoint = self._endpoint(CALL_BYTES, partial(_parse_call, kind))
             routes += [Route(f"/v1/{path}", endpoint, methods=["POST", "OPTIONS"]) for path in (kind, kind[0])]
-        batch = self._endpoint(self._batch)
+        batch = self._endpoint(BATCH_BYTES, parse_batch)
         routes += [Route(f"/v1/{path}", batch, methods=["POST", "OPTIONS"]) for path in ("batch", "import", "b")]
         return routes
 
     def _endpoint(
-        self, parse: Callable[[Request, datetime], Awaitable[tuple[list[Call], str | None]]]
+        self, limit: int, parse: Callable[[bytes, datetime], Parsed]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             if request.method == "OPTIONS":
@@ -61,32 +62,26 @@ class Tracking:
                 offered = offered_key(request.headers.get("authorization"))
                 if offered is not None:
                     await self._authenticate(offered, now)
-                calls, body_key = await parse(request, now)
+                body = await read_body(request, limit)
+                parsed = parse(body, now)
+                check_text(body)
                 if offered is None:
-                    await self._authenticate(body_key, now)
-                if calls:
-                    await asyncio.wrap_future(self._commits.submit(calls, now))
+                    await self._authenticate(parsed.key, now)
+                if parsed.calls:
+                    await self._commits.submit(parsed.calls, now)
             except SojournError as error:
                 refused = refusal(error)
                 refused.headers.update(_CROSS_ORIGIN)
                 return problem(refused)
-            return JSONResponse({"success": True}, headers=_CROSS_ORIGIN)
+            return Response(_ACCEPTED, media_type="application/json", headers=_CROSS_ORIGIN)
 
         return endpoint
 
-    def _single(self, type: CallType) -> Callable[[Request, datetime], Awaitable[tuple[list[Call], str | None]]]:
-        async def parse(request: Request, now: datetime) -> tuple[list[Call], str | None]:
-            body = parse_object(await read_body(request, CALL_BYTES))
-            return [parse_call(body, type, now)], _body_key(body.get("writeKey"))
-
-        return parse
-
-    async def _batch(self, request: Request, now: datetime) -> tuple[list[Call], str | None]:
-        body = parse_object(await read_body(request, BATCH_BYTES))
-        return parse_batch(body, now), _body_key(body.get("writeKey"))
-
     async def _authenticate(self, key: str | None, now: datetime) -> None:
-        record = await run_in_threadpool(self._keys.find, key, now)
+        record = None
+        if key is not None:
+            hashed = key_hash(key)
+            record = self._keys.remembered(hashed, now) or await run_in_threadpool(self._keys.find_by_hash, hashed, now)
         if record is None:
             raise Refused(
                 401, "unauthorized", "the write key is unknown or revoked", headers={"WWW-Authenticate": "Basic"}
@@ -95,5 +90,5 @@ class Tracking:
             raise Refused(403, "forbidden", "this key does not have the scope `ingest`")
 
 
-def _body_key(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _parse_call(type: CallType, body: bytes, received_at: datetime) -> Parsed:
+    return parse_call(body, type, received_at)

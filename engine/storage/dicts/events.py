@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -22,6 +22,12 @@ class DictEvents:
             return False
         self._events.put(event.event_id, event)
         return True
+
+    def add_each(self, events: Sequence[Event]) -> int:
+        return sum(self.add(event) for event in events)
+
+    def known(self, event_ids: Collection[str]) -> set[str]:
+        return {event_id for event_id in event_ids if event_id in self._events}
 
     def find(self, event_id: str) -> Event | None:
         return self._events.get(event_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -43,6 +43,16 @@ class DictProfiles:
         owner = self._owners.get((kind, value))
         return None if owner is None else self._profiles.get(owner[1])
 
+    def find_each(self, profile_ids: Collection[str]) -> Sequence[Profile]:
+        return [found for each in profile_ids if (found := self._profiles.get(each)) is not None]
+
+    def owner(self, kind: str, value: str) -> str | None:
+        owner = self._owners.get((kind, value))
+        return None if owner is None else owner[1]
+
+    def owners(self, kind: str, values: Collection[str]) -> dict[str, str]:
+        return {value: owner for value in values if (owner := self.owner(kind, value)) is not None}
+
     def save(self, profile: Profile) -> None:
         stored = self._profiles.get(profile.profile_id)
         before = frozenset() if stored is None else identifiers(stored)
@@ -57,6 +67,12 @@ class DictProfiles:
 
     def identify(self, kind: str, value: str, profile_id: str) -> None:
         self._owners.put((kind, value), ((kind, value), profile_id))
+
+    def add_each(self, profiles: Collection[Profile], identifiers: Mapping[tuple[str, str], str]) -> None:
+        for profile in profiles:
+            self.save(profile)
+        for (kind, value), profile_id in identifiers.items():
+            self.identify(kind, value, profile_id)
 
     def identifiers(self, profile_id: str) -> Sequence[tuple[str, str]]:
         return sorted(identifier for identifier, _ in self._owned.all(profile_id))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam
+from sqlalchemy import Connection, bindparam, select
 
 from engine.profiles.model import Event
-from engine.storage.sql.records import Records
+from engine.storage.sql.records import Records, among, listed
 from engine.storage.tables import events
 from engine.storage.types import Instant
 
 _EVENTS = Records(Event, events, key=("event_id",))
 _FIND = _EVENTS.select().where(events.c.event_id == bindparam("event_id"))
+_KNOWN = {
+    dialect: select(events.c.event_id).where(is_asked)
+    for dialect, is_asked in among(events.c.event_id, "event_ids").items()
+}
 _OF = _EVENTS.select().where(events.c.profile_id == bindparam("profile_id")).order_by(events.c.timestamp, events.c.seq)
 _LAST = (
     _EVENTS.select()
@@ -53,6 +57,13 @@ class SqlEvents:
 
     def add(self, event: Event) -> bool:
         return _EVENTS.add(self._connection, event)
+
+    def add_each(self, events: Sequence[Event]) -> int:
+        return _EVENTS.add_each(self._connection, events)
+
+    def known(self, event_ids: Collection[str]) -> set[str]:
+        asked = {"event_ids": listed(self._connection, event_ids)}
+        return set(self._connection.scalars(_KNOWN[self._connection.dialect.name], asked))
 
     def find(self, event_id: str) -> Event | None:
         return _EVENTS.first(self._connection, _FIND, {"event_id": event_id})

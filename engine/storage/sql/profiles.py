@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from engine.profiles.model import Profile
 from engine.storage.identifiers import identifiers as own_identifiers
-from engine.storage.sql.records import Records
+from engine.storage.sql.records import Records, among, listed
 from engine.storage.tables import (
     consents,
     deliveries,
@@ -40,6 +40,19 @@ _FIND_BY = (
     .join(identifier_table, identifier_table.c.profile_id == profiles.c.profile_id)
     .where(identifier_table.c.kind == bindparam("kind"), identifier_table.c.value == bindparam("value"))
 )
+_FIND_EACH = {
+    dialect: _PROFILES.select().where(is_asked)
+    for dialect, is_asked in among(profiles.c.profile_id, "profile_ids").items()
+}
+_OWNER = select(identifier_table.c.profile_id).where(
+    identifier_table.c.kind == bindparam("kind"), identifier_table.c.value == bindparam("value")
+)
+_OWNERS = {
+    dialect: select(identifier_table.c.value, identifier_table.c.profile_id).where(
+        identifier_table.c.kind == bindparam("kind"), is_asked
+    )
+    for dialect, is_asked in among(identifier_table.c.value, "values").items()
+}
 _UNIDENTIFY = delete(identifier_table).where(
     identifier_table.c.kind == bindparam("kind"),
     identifier_table.c.value == bindparam("value"),
@@ -89,6 +102,18 @@ class SqlProfiles:
     def find_by(self, kind: str, value: str) -> Profile | None:
         return _PROFILES.first(self._connection, _FIND_BY, {"kind": kind, "value": value})
 
+    def find_each(self, profile_ids: Collection[str]) -> Sequence[Profile]:
+        asked = {"profile_ids": listed(self._connection, profile_ids)}
+        return _PROFILES.all(self._connection, _FIND_EACH[self._connection.dialect.name], asked)
+
+    def owner(self, kind: str, value: str) -> str | None:
+        return self._connection.scalar(_OWNER, {"kind": kind, "value": value})
+
+    def owners(self, kind: str, values: Collection[str]) -> dict[str, str]:
+        asked = {"kind": kind, "values": listed(self._connection, values)}
+        rows = self._connection.execute(_OWNERS[self._connection.dialect.name], asked)
+        return {row.value: row.profile_id for row in rows}
+
     def save(self, profile: Profile) -> None:
         stored = self.find(profile.profile_id)
         before = frozenset() if stored is None else own_identifiers(stored)
@@ -102,6 +127,16 @@ class SqlProfiles:
 
     def identify(self, kind: str, value: str, profile_id: str) -> None:
         _IDENTIFIERS.put(self._connection, _Identifier(kind=kind, value=value, profile_id=profile_id))
+
+    def add_each(self, profiles: Collection[Profile], identifiers: Mapping[tuple[str, str], str]) -> None:
+        _PROFILES.put_each(self._connection, profiles)
+        owners = {own: profile.profile_id for profile in profiles for own in own_identifiers(profile)}
+        owners.update(identifiers)
+        # Sorted, as in `save`.
+        _IDENTIFIERS.put_each(
+            self._connection,
+            (_Identifier(kind=kind, value=value, profile_id=owner) for (kind, value), owner in sorted(owners.items())),
+        )
 
     def identifiers(self, profile_id: str) -> Sequence[tuple[str, str]]:
         return [(row.kind, row.value) for row in self._connection.execute(_IDENTIFIED, {"person": profile_id})]

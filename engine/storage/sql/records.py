@@ -5,13 +5,29 @@ Statements are built once, at import: building one costs more than running it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
-from sqlalchemy import Connection, Insert, Select, Table, select
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Connection,
+    Insert,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+
+from engine.storage.sql.bulk import Bulk
 
 R = TypeVar("R", bound=Struct)
 
@@ -28,6 +44,7 @@ class Records(Generic[R]):
         self._insert = _inserts(table, self._written, key, "nothing")
         self._replace = _inserts(table, self._written, key, "replace")
         self._table = table
+        self._bulk: dict[tuple[int, str], Bulk] = {}
 
     def select(self) -> Select[Any]:
         """All records; add conditions and an order."""
@@ -50,12 +67,45 @@ class Records(Generic[R]):
         """Inserts it; False where the database has one under the same key."""
         return connection.execute(self._insert[connection.dialect.name], self.row(record)).rowcount == 1
 
+    def add_each(self, connection: Connection, records: Iterable[R]) -> int:
+        """Like `add` of each in turn; how many were inserted."""
+        return self._write_each(connection, self._insert, records)
+
+    def put_each(self, connection: Connection, records: Iterable[R]) -> None:
+        """Like `put` of each in turn; no two of them have one key."""
+        self._write_each(connection, self._replace, records)
+
     def put(self, connection: Connection, record: R) -> None:
         """Inserts or replaces it."""
         connection.execute(self._replace[connection.dialect.name], self.row(record))
 
+    def _write_each(self, connection: Connection, statements: dict[str, Insert], records: Iterable[R]) -> int:
+        dialect = connection.dialect
+        bulk = self._bulk.get((id(statements), dialect.name))
+        if bulk is None:
+            bulk = Bulk(self._table, statements[dialect.name], self._written, dialect)
+            self._bulk[id(statements), dialect.name] = bulk
+        return bulk.write(connection, records)
+
     def row(self, record: R) -> dict[str, Any]:
         return dict(zip(self._written, self._values(record), strict=True))
+
+
+def among(column: Column[Any], name: str) -> dict[str, ColumnElement[bool]]:
+    """By dialect: whether a column is one of the texts in the parameter, however many: one statement serves them all.
+
+    On SQLite the parameter is their JSON text, on PostgreSQL a list: see `listed`.
+    """
+    each = func.json_each(bindparam(name, type_=Text)).table_valued("value")
+    return {
+        "sqlite": column.in_(select(each.c.value)),
+        "postgresql": column == any_(bindparam(name, type_=ARRAY(Text))),
+    }
+
+
+def listed(connection: Connection, values: Collection[str]) -> Any:
+    """The parameter of a condition of `among`."""
+    return json.dumps(list(values)) if connection.dialect.name == "sqlite" else list(values)
 
 
 def _inserts(table: Table, names: Sequence[str], key: Sequence[str], conflict: str) -> dict[str, Insert]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
@@ -19,6 +20,8 @@ from engine.storage.sql.profiles import SqlProfiles
 from engine.storage.sql.queue import SqlQueue
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:number)")
+# An array is unnested in its order, and a row's lock is taken before the next row is made.
+_LOCK_EACH = text("SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
 
 
 class SqlUnit:
@@ -40,6 +43,12 @@ class SqlUnit:
         # On SQLite every transaction has excluded all others since it began.
         if self.connection.dialect.name == "postgresql":
             self.connection.execute(_LOCK, {"number": lock_number(profile_id)})
+
+    def lock_each(self, profile_ids: Sequence[str]) -> bool:
+        if self.connection.dialect.name != "postgresql":
+            return False
+        self.connection.execute(_LOCK_EACH, {"numbers": [lock_number(each) for each in profile_ids]})
+        return True
 
 
 def lock_number(subject: str) -> int:

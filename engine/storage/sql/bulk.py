@@ -1,0 +1,55 @@
+"""Many rows in few statements.
+
+SQLAlchemy runs `executemany`, and makes each row at leisure. Here a statement has many rows, made in one go: SQLite's
+driver gives up the interpreter's lock at each step of a statement, and a thread that has to take it back hundreds of
+times from a busy server waits longer than it works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, Dialect, Insert, Table
+
+#: Rows of a statement: few sizes, so that the databases know the statements already.
+_SIZES = (256, 64, 16, 4, 1)
+
+
+class Bulk:
+    """An INSERT of a table, on one kind of database."""
+
+    def __init__(self, table: Table, insert: Insert, names: Sequence[str], dialect: Dialect) -> None:
+        """`insert`: as for one row. `names`: the columns that are written, which are the fields of a record."""
+        # psycopg's own way names each parameter, which does not go with many rows.
+        kind: Any = type(dialect)
+        by_place = kind(paramstyle="qmark" if dialect.name == "sqlite" else "format")
+        compiled = insert.compile(dialect=by_place, column_keys=list(names))
+        self._head, _, rest = str(compiled).partition(" VALUES ")
+        self._row, self._on, self._conflict = rest.partition(" ON CONFLICT ")
+        placed: list[str] = list(compiled.positiontup or names)
+        self._values = attrgetter(*placed)
+        self._processors = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in placed]
+        self._statements = {size: self._statement(size) for size in _SIZES}
+
+    def write(self, connection: Connection, records: Iterable[Struct]) -> int:
+        """How many rows were inserted or replaced."""
+        rows = [
+            [
+                value if process is None else process(value)
+                for process, value in zip(self._processors, self._values(record), strict=True)
+            ]
+            for record in records
+        ]
+        written = begin = 0
+        for size, statement in self._statements.items():
+            while len(rows) - begin >= size:
+                values = tuple([value for row in rows[begin : begin + size] for value in row])
+                written += connection.exec_driver_sql(statement, values, {"preserve_rowcount": True}).rowcount
+                begin += size
+        return written
+
+    def _statement(self, size: int) -> str:
+        return f"{self._head} VALUES {', '.join([self._row] * size)}{self._on}{self._conflict}"
