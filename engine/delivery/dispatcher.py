@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import assert_never, cast
+from typing import Any, assert_never, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,6 +41,8 @@ from engine.plan.model import UNSENT, Outcome
 from engine.policy.holdout import is_held_out
 from engine.profiles.model import Profile
 from engine.project import Project
+from engine.rendering.renderer import Rendered
+from engine.rendering.sms_parts import sms_size
 from engine.store import Unit
 
 #: A transient error is retried after this, doubling, up to `_LONGEST_RETRY`, for at most `_RETRY_FOR`.
@@ -222,7 +224,7 @@ class Dispatcher:
             return Sent(outcome="render_error")
         delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
         passage.unit.deliveries.save(delivery)
-        versions = {"template": rendered.source, "template_digest": rendered.digest, "via": delivery.via}
+        versions = _versions(message, rendered, delivery)
         # Until the provider has answered nobody knows: the record says so, also after a crash.
         decision = _decision(passage, verdict, "in_doubt", versions)
         passage.unit.deliveries.decide(decision)
@@ -258,7 +260,7 @@ class Dispatcher:
         message, rendered = self._mailing.compose(passage, delivery, channel, topic)
         delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
         passage.unit.deliveries.save(delivery)
-        versions = {"template": rendered.source, "template_digest": rendered.digest, "via": delivery.via}
+        versions = _versions(message, rendered, delivery)
         decision = _decision(passage, verdict, "in_doubt", versions)
         passage.unit.deliveries.decide(decision)
         return Claim(delivery, message, decision)
@@ -432,8 +434,14 @@ class Dispatcher:
         return until
 
 
+def _versions(message: Message, rendered: Rendered, delivery: Delivery) -> dict[str, Any]:
+    """What a message was made of, and with what it went: for the record."""
+    versions = {"template": rendered.source, "template_digest": rendered.digest, "via": delivery.via}
+    return versions | {"parts": sms_size(message.text).parts} if message.kind == "sms" else versions
+
+
 def _decision(
-    passage: Passage, verdict: Verdict, outcome: Outcome, versions: Mapping[str, str] | None = None
+    passage: Passage, verdict: Verdict, outcome: Outcome, versions: Mapping[str, Any] | None = None
 ) -> Decision:
     # A message that goes has one decision, however often it is tried; each time it is held back has its own.
     if outcome in ("in_doubt", "failed"):

@@ -19,6 +19,7 @@ from engine.errors import (
 from engine.plan.effects import Result, Sent, WaitUntil
 from engine.plan.model import Otherwise
 from engine.project import Cap, QuietHours
+from engine.rendering.sms_parts import sms_size
 from engine.storage.memory import MemoryStore
 from engine.store import Store
 from tests.factories import (
@@ -457,6 +458,13 @@ def test_a_decision_to_send_names_everything_that_was_looked_at(any_store: Store
     with shop.store.transaction() as unit:
         known = [record.consent_id for record in unit.consents.of(shop.id_of("ana"))]
     assert decision.inputs["consent"] in known
+
+
+def test_the_record_of_a_text_message_says_how_many_parts_it_takes(any_store: Store) -> None:
+    shop = Shop(any_store, plan(send(channels=("sms",)))).open()
+    shop.person(consents=[("sms", "news")])
+    assert shop.perform(shop.enrolled()) == SENT
+    assert shop.decisions()[-1].inputs["parts"] == sms_size(shop.delivery().text or "").parts == 1
 
 
 def test_a_template_that_cannot_render_is_recorded_and_nothing_is_claimed(any_store: Store) -> None:
