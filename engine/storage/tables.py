@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, t
 from engine.storage.types import Instant, Instants, Json, Name, Nudged, Number, Words
 
 #: The newest revision in `migrations/versions`: what this code reads and writes.
-REVISION = "0006"
+REVISION = "0007"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -307,6 +307,8 @@ memberships = Table(
     Column("segment", Name, primary_key=True),
     Column("is_member", Boolean, nullable=False),
     Column("changed_at", Instant, nullable=False),
+    Column("definition", Text),
+    Column("told", Boolean),
     Index(None, "segment", "is_member", "profile_id"),
 )
 
