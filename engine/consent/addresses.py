@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hmac
+import re
 import unicodedata
 from functools import lru_cache
 
 import phonenumbers
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from engine.errors import BadInput
 from engine.project import ChannelKind
 
 _LONGEST_EMAIL, _LONGEST_LOCAL, _LONGEST_HANDLE = 254, 64, 255
+#: What stands before the `@` of nearly every address: a dot-atom of RFC 5322, in ASCII.
+_PLAIN_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 #: Numbers that bill who is called, or that no person holds.
 _NO_PERSONS = (phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST)
 
@@ -50,17 +53,32 @@ def _folded(text: str) -> str:
 
 
 def _email(address: str) -> str:
-    try:
-        # The validator's own test mode, for `.test` domains: nothing is ever asked of the network here.
-        valid = validate_email(address.strip(), check_deliverability=False, test_environment=True)
-    except EmailNotValidError as problem:
-        # The validator's words may quote characters of the address, so they are not passed on.
-        raise BadInput("this is no email address: write it like name@shop.example") from problem
-    local = _folded(valid.local_part)
-    normal = f"{local}@{valid.ascii_domain.casefold()}"
+    address = address.strip()
+    local, _, domain = address.rpartition("@")
+    if _PLAIN_LOCAL.fullmatch(local):
+        # Nothing is left to ask but whether the domain is one, and of domains there are few.
+        local, domain = local.lower(), _domain(domain)
+    else:
+        valid = _valid(address)
+        local, domain = _folded(valid.local_part), valid.ascii_domain.casefold()
+    normal = f"{local}@{domain}"
     if len(local.encode()) > _LONGEST_LOCAL or len(normal.encode()) > _LONGEST_EMAIL:
         raise BadInput(f"the email address is too long: {_LONGEST_LOCAL} bytes before the @, {_LONGEST_EMAIL} in all")
     return normal
+
+
+@lru_cache(maxsize=1024)
+def _domain(domain: str) -> str:
+    return _valid(f"name@{domain}").ascii_domain.casefold()
+
+
+def _valid(address: str) -> ValidatedEmail:
+    try:
+        # The validator's own test mode, for `.test` domains: nothing is ever asked of the network here.
+        return validate_email(address, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as problem:
+        # The validator's words may quote characters of the address, so they are not passed on.
+        raise BadInput("this is no email address: write it like name@shop.example") from problem
 
 
 def _number(address: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.consent.addresses import address_hash, normalise
 from engine.errors import BadInput
@@ -32,6 +35,36 @@ KEY = b"a key for tests"
 def test_an_address_has_one_normal_form(kind: ChannelKind, address: str, normal: str) -> None:
     assert normalise(kind, address) == normal
     assert normalise(kind, normal) == normal
+
+
+_DOMAINS = (
+    "example.com",
+    "shop.test",
+    "MÜNCHEN.de",
+    "a..b",
+    "-a.com",
+    "localhost",
+    "[127.0.0.1]",
+    "a b.com",
+    "",
+    "x.com.",
+)
+
+
+@given(st.text("aZ9.!#+-_ @\"\\'é(<", max_size=12), st.sampled_from(_DOMAINS))
+def test_an_email_address_is_one_where_the_validator_says_so(local: str, domain: str) -> None:
+    address = f"{local}@{domain}".strip()
+    try:
+        validate_email(address, check_deliverability=False, test_environment=True)
+        is_usable = True
+    except EmailNotValidError:
+        is_usable = False
+    try:
+        normalise("email", address)
+    except BadInput:
+        assert not is_usable
+    else:
+        assert is_usable
 
 
 def test_a_look_alike_of_another_script_is_another_address() -> None:
