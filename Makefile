@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.stamp
 TOOLS  := $(VENV)/.tools
 
-.PHONY: demo test setup tools check format lint types contracts bench lock clean
+.PHONY: demo test setup tools check format lint types contracts bench spam lock clean
 
 demo: setup          ## the main job: the demo shop's journeys through days of virtual time
 	@$(BIN)/sojourn demo
@@ -44,6 +44,9 @@ contracts: tools
 
 bench: tools         ## ratios within one run, never absolute promises
 	$(BIN)/python -m tests.bench
+
+spam: tools          ## what SpamAssassin says of the demo's mails (needs `apt-get install spamassassin`)
+	$(BIN)/python -m tests.spam
 
 PIN := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate \
   --universal --python-version 3.11 pyproject.toml build.in

@@ -67,7 +67,8 @@ class _Writer:
     def _open(self, tag: str, attributes: str) -> None:
         # Most elements have nothing that matters here: their attributes need not be taken apart.
         given = _given(attributes) if tag in _TOLD or _MAY_HIDE.search(attributes) else {}
-        is_unseen = tag in _UNSEEN or "hidden" in given or _HIDDEN_STYLE.search(given.get("style", ""))
+        is_hidden = "hidden" in given or given.get("aria-hidden") == "true"
+        is_unseen = tag in _UNSEEN or is_hidden or _HIDDEN_STYLE.search(given.get("style", ""))
         if (self._hidden or is_unseen) and tag not in _VOID:
             self._hidden.append(tag)
         if self._hidden or is_unseen:

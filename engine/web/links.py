@@ -109,7 +109,7 @@ class Links:
             html(
                 '<div class="narrow card"><h1>Unsubscribe from {title}?</h1>'
                 "<p>You will get no more messages of this kind{channel}. It takes effect at once.</p>"
-                '<form method="post" class="actions"><button>Unsubscribe</button></form></div>',
+                '<form method="post" class="actions"><button type="submit">Unsubscribe</button></form></div>',
                 title=self.topic_title(link.topic),
                 channel=self._medium(link),
             ),
@@ -191,7 +191,7 @@ class Links:
             html(
                 '<div class="narrow card"><h1>Yes to {title}?</h1>'
                 "<p>Please confirm that you want these messages{channel}. You can unsubscribe at any time.</p>"
-                '<form method="post" class="actions"><button>Yes, I confirm</button></form></div>',
+                '<form method="post" class="actions"><button type="submit">Yes, I confirm</button></form></div>',
                 title=self.topic_title(link.topic),
                 channel=self._medium(link),
             ),

@@ -73,8 +73,8 @@ class Preferences:
             html(
                 '<div class="narrow"><h1>What may we send you?</h1>{note}'
                 '<form method="post" class="card">{topics}'
-                '<div class="actions"><button name="do" value="save">Save</button>'
-                '<button name="do" value="stop" class="plain">Stop all</button></div></form>'
+                '<div class="actions"><button type="submit" name="do" value="save">Save</button>'
+                '<button type="submit" name="do" value="stop" class="plain">Stop all</button></div></form>'
                 "<h2>What we hold about you</h2>{held}</div>",
                 note=html('<p class="done" role="status">{note}</p>', note=note) if note else None,
                 topics=_fieldsets(choices, allowed) or Markup('<p class="soft">We have no address of yours.</p>'),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import queue
-import shutil
 import subprocess
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
+
+from tests.npm import install
 
 EDITOR = Path(__file__).parent / "editor"
 
@@ -17,24 +18,9 @@ EDITOR = Path(__file__).parent / "editor"
 _PATIENCE = 60
 
 
-def install(cache: Path) -> Path:
-    """The server's program, installed into the folder as `editor/package-lock.json` pins it; once for each lock.
-
-    Needs `npm` and `node`, and the npm registry the first time.
-    """
-    npm = shutil.which("npm")
-    assert npm is not None, "the tests of the schemas run yaml-language-server: install npm (and node)"
-    assert shutil.which("node") is not None, "the tests of the schemas run yaml-language-server: install node"
-    program = cache / "node_modules" / "yaml-language-server" / "bin" / "yaml-language-server"
-    lock = (EDITOR / "package-lock.json").read_bytes()
-    done = cache / "installed.json"
-    if not done.is_file() or done.read_bytes() != lock or not program.is_file():
-        shutil.copytree(EDITOR, cache, dirs_exist_ok=True)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        answer = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=110, check=False)
-        assert answer.returncode == 0, f"`npm ci` could not install yaml-language-server:\n{answer.stderr}"
-        done.write_bytes(lock)
-    return program
+def program() -> Path:
+    """The server's program, installed as `editor/package-lock.json` pins it."""
+    return install(EDITOR) / "yaml-language-server" / "bin" / "yaml-language-server"
 
 
 class LanguageServer:

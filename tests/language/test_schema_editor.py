@@ -14,7 +14,8 @@ import pytest
 from channels.registry import adapter_infos
 from engine.language.adapters import AdapterInfo
 from engine.language.schema import KINDS, Names, make_schema, project_names
-from tests.language.language_server import LanguageServer, install
+from tests.language import language_server
+from tests.language.language_server import LanguageServer
 from tests.language.test_cases import ADAPTERS, names
 from workers.cli.schema import write_schemas
 
@@ -44,7 +45,7 @@ Program = Callable[[], Path]
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    return install(ROOT / ".venv" / "editor")
+    return language_server.program()
 
 
 @contextmanager

@@ -58,3 +58,7 @@ CASES = {
 @pytest.mark.parametrize(("html", "text"), CASES.values(), ids=CASES)
 def test_a_page_in_words(html: str, text: str) -> None:
     assert text_of(html) == text
+
+
+def test_what_is_only_for_the_eye_is_not_read() -> None:
+    assert text_of('<table><tr><td><div aria-hidden="true">H</div></td><td>Huila</td></tr></table>') == "Huila"
