@@ -21,6 +21,7 @@ from engine.errors import ReceiptRefused
 #: A quota is a day's or a month's: Resend names no wait for it.
 _QUOTA_PAUSE = timedelta(hours=1)
 _SPECIAL = re.compile(r'[",;:<>()\[\]\\@]+')
+_FIELD = re.compile(r"[`'](to|from)[`']")
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
@@ -45,6 +46,7 @@ class Resend(HttpAdapter[ResendSettings]):
     ERRORS: ClassVar[Mapping[str, Meaning]] = {
         "validation_error:to": "invalid_address",
         "validation_error:from": "config",
+        "invalid_to_address": "invalid_address",
         "invalid_from_address": "config",
         "missing_api_key": "config",
         "restricted_api_key": "config",
@@ -101,9 +103,9 @@ class Resend(HttpAdapter[ResendSettings]):
     def error_word(self, response: httpx.Response) -> object:
         answer = try_json_object(response) or {}
         word = answer.get("name", "")
-        field = next((name for name in ("to", "from") if f"`{name}`" in str(answer.get("message", ""))), "")
+        named = _FIELD.search(str(answer.get("message", "")))
         # Under 403 the same word is about the account.
-        return f"{word}:{field}" if field and word == "validation_error" and response.status_code != 403 else word
+        return f"{word}:{named[1]}" if named and word == "validation_error" and response.status_code != 403 else word
 
     def retry_after(self, response: httpx.Response) -> timedelta | None:
         named = super().retry_after(response)

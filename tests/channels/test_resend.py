@@ -84,6 +84,8 @@ class TestResend(DescribedContract, TimedReceiptContract):
                 reply=no(422, "validation_error", "Invalid `to` field. The email address needs to follow a format."),
                 reason="invalid_address",
             ),
+            Refusal(reply=no(422, "validation_error", "Invalid 'to' field."), reason="invalid_address"),
+            Refusal(reply=no(422, "invalid_to_address"), reason="invalid_address"),
             Refusal(reply=no(400, "validation_error", "Something else"), reason="rejected"),
             Refusal(reply=no(422, "missing_required_field", "Missing `subject` field."), reason="rejected"),
             Refusal(reply=no(400, "invalid_idempotency_key"), reason="rejected"),
