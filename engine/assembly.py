@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from engine.consent.ledger import Ledger
+from engine.delivery.circuits import Circuits
 from engine.delivery.dispatcher import Dispatcher
 from engine.delivery.gate import Gate
 from engine.delivery.mailing import Mailing
@@ -21,6 +22,7 @@ from engine.enrollment.performer import Forced, Performer
 from engine.enrollment.planbook import Planbook
 from engine.enrollment.rehearsal import Rehearsal
 from engine.enrollment.resolving import Resolver
+from engine.events.backfill import Backfill
 from engine.events.baselines import Baselines
 from engine.events.dues import DueIndex
 from engine.events.intake import Intake
@@ -60,12 +62,14 @@ class Engine:
         self.intake = Intake(project, project_key)
         self.receipts = Receipts(project, self.ledger)
         self.mailing = Mailing(project, project_key, public_url, renderer or Renderer(project))
+        self.circuits = Circuits(project)
         self.dispatcher = Dispatcher(
             project=project,
             gate=Gate(project, project_key),
             ledger=self.ledger,
             adapters=adapters,
             mailing=self.mailing,
+            circuits=self.circuits,
             held_out=forced.holdout,
         )
         exits = Exits(self.facts)
@@ -103,8 +107,17 @@ class Engine:
             dues=self.dues,
         )
         self.sweeper = Sweeper(
-            store=store, planbook=self.plans, facts=self.facts, entries=self.entries, router=self.router, dues=self.dues
+            store=store,
+            planbook=self.plans,
+            facts=self.facts,
+            entries=self.entries,
+            router=self.router,
+            dues=self.dues,
+            circuits=self.circuits,
         )
         self.courier = Courier(store)
-        baselines = Baselines(self.plans, self.facts, self.dues)
-        self.operations = Operations(store, self.plans, self.dues, baselines)
+        self.backfill = Backfill(
+            store=store, planbook=self.plans, facts=self.facts, router=self.router, dues=self.dues
+        )
+        baselines = Baselines(self.plans, self.dues)
+        self.operations = Operations(store, self.plans, self.dues, baselines, self.backfill)

@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.errors import ChannelConfigError, ChannelError, DoubtfulChannelError, TransientChannelError
+from engine.errors import ChannelConfigError, ChannelError, TransientChannelError
 
 OPENS_AFTER = 5
 #: Between two probes: doubling from the first to the last. A provider's own word may lengthen it, to an hour at most.
@@ -44,11 +44,6 @@ class Circuit(Struct, frozen=True, kw_only=True):
     probe_at: datetime | None = None
     #: The delivery that was let through last, and is out until `probe_at`.
     probing: str | None = None
-
-
-def is_trouble(answer: object) -> bool:
-    """Whether an attempt's answer speaks against the provider rather than against the message."""
-    return isinstance(answer, TransientChannelError | DoubtfulChannelError | ChannelConfigError)
 
 
 def lets_through(circuit: Circuit | None, delivery_id: str, now: datetime) -> bool:

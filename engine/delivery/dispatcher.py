@@ -22,11 +22,12 @@ from msgspec.structs import replace
 from engine import ids
 from engine.consent.ledger import Ledger
 from engine.consent.model import Suppression, SuppressionKind
+from engine.delivery.circuits import Circuits
 from engine.delivery.closing import doubt, fail, give_up
 from engine.delivery.gate import Gate, Passage, Verdict
 from engine.delivery.mailing import Mailing
 from engine.delivery.message import Adapter, AskableAdapter, Message, SendResult
-from engine.delivery.model import TAKEN, Decision, Delivery
+from engine.delivery.model import TAKEN, Decision, Delivery, Status
 from engine.delivery.settling import going_id
 from engine.errors import (
     ChannelConfigError,
@@ -51,6 +52,8 @@ _LONGEST_RETRY = timedelta(minutes=10)
 #: A provider that says "at once" is given this long all the same.
 _SHORTEST_RETRY = timedelta(seconds=1)
 _RETRY_FOR = timedelta(hours=24)
+#: The error of a delivery that was not handed over because its provider is out.
+CIRCUIT_OPEN = "circuit_open"
 
 
 class Claim(Struct, frozen=True):
@@ -74,6 +77,7 @@ class Dispatcher:
         ledger: Ledger,
         adapters: Mapping[str, Adapter],
         mailing: Mailing,
+        circuits: Circuits,
         held_out: frozenset[str] = frozenset(),
     ) -> None:
         self._project = project
@@ -81,6 +85,7 @@ class Dispatcher:
         self._ledger = ledger
         self._adapters = adapters
         self._mailing = mailing
+        self._circuits = circuits
         #: Profiles that a scenario holds out, whatever the hash says.
         self._held_out = held_out
 
@@ -213,6 +218,13 @@ class Dispatcher:
             passage.unit.deliveries.save(replace(delivery, status="held_out", sent_at=passage.now))
             passage.unit.deliveries.decide(_decision(passage, verdict, "held_out"))
             return Sent(outcome="held_out")
+        ways = [via] if via else [name for name in (channel.name, channel.backup) if name]
+        way = next(
+            (each for each in ways if self._circuits.lets(passage.unit, each, delivery.delivery_id, passage.now)), None
+        )
+        if way is None:
+            return self._hold(passage, verdict, delivery, is_doubtful=is_doubtful)
+        delivery = replace(delivery, via=way)
         try:
             message, rendered = self._mailing.compose(passage, delivery, channel, topic)
         except RenderError as error:
@@ -229,6 +241,19 @@ class Dispatcher:
         decision = _decision(passage, verdict, "in_doubt", versions)
         passage.unit.deliveries.decide(decision)
         return Claim(delivery, message, decision, is_doubtful)
+
+    def _hold(self, passage: Passage, verdict: Verdict, delivery: Delivery, *, is_doubtful: bool) -> Result:
+        """Its provider is out: it waits without an attempt, until the circuit lets it go or its time is over."""
+        limit = self._limit(passage, delivery)
+        decision = replace(_decision(passage, verdict, "failed", {"circuit": "open"}), until=limit)
+        if passage.now >= limit:
+            if is_doubtful:
+                return doubt(passage.unit, delivery, decision)
+            return fail(passage.unit, delivery, decision, CIRCUIT_OPEN)
+        status: Status = "claimed" if is_doubtful else "retrying"
+        passage.unit.deliveries.save(replace(delivery, status=status, error=CIRCUIT_OPEN))
+        passage.unit.deliveries.decide(replace(decision, outcome="in_doubt") if is_doubtful else decision)
+        return WaitUntil(until=limit, why="retry")
 
     def _is_held_out(self, passage: Passage) -> bool:
         plan, profile_id = passage.plan, passage.profile.profile_id
@@ -324,6 +349,7 @@ class Dispatcher:
 
         `is_over`: the enrollment has ended meanwhile, so nothing is tried again.
         """
+        self._learn(passage.unit, claim.delivery, answer, passage.now)
         # Read again: a receipt may have come before the provider's own answer.
         known = passage.unit.deliveries.find(claim.delivery.delivery_id) or claim.delivery
         if isinstance(answer, SendResult) or known.status in TAKEN:
@@ -347,6 +373,7 @@ class Dispatcher:
         self, unit: Unit, profile: Profile | None, claim: Claim, answer: SendResult | ChannelError, now: datetime
     ) -> Delivery:
         """Writes what came of a message that ops had resent: it went, or it is as doubtful as it was before."""
+        self._learn(unit, claim.delivery, answer, now)
         known = unit.deliveries.find(claim.delivery.delivery_id) or claim.delivery
         if isinstance(answer, SendResult):
             return self._record_sent(unit, known, claim, answer, now)
@@ -355,6 +382,16 @@ class Dispatcher:
         after = replace(known, attempts=known.attempts + 1, error=type(answer).__name__)
         unit.deliveries.save(after)
         return after
+
+    def _learn(self, unit: Unit, delivery: Delivery, answer: SendResult | ChannelError, now: datetime) -> None:
+        """What the answer says of the provider, for those who come after."""
+        match answer:
+            case SendResult() | PermanentChannelError():
+                self._circuits.worked(unit, delivery.via, now)
+            case TransientChannelError() | DoubtfulChannelError() | ChannelConfigError():
+                self._circuits.failed(unit, delivery, answer, now)
+            case _:
+                pass  # the channel cannot carry this message: the provider was not asked
 
     @staticmethod
     def _record_sent(
@@ -397,12 +434,10 @@ class Dispatcher:
         passage.unit.deliveries.save(waiting)
         backup = self._project.channels[delivery.channel].backup
         is_first = delivery.via == delivery.channel
-        if backup and is_first:
+        if backup and is_first and self._circuits.lets(passage.unit, backup, delivery.delivery_id, passage.now):
             return self._decide_again(passage, waiting, via=backup)
-        # Where the account of one is wrong but the other is merely out, waiting may help.
-        is_hopeless = isinstance(error, ChannelConfigError) and (is_first or delivery.error == code)
         until = self._next_try(passage, delivery, error)
-        if is_hopeless or until is None:
+        if until is None:
             return fail(passage.unit, delivery, claim.decision, code)
         passage.unit.deliveries.decide(replace(claim.decision, outcome="failed", until=until))
         return WaitUntil(until=until, why="retry")
@@ -418,11 +453,15 @@ class Dispatcher:
         passage.unit.deliveries.decide(replace(claim.decision, until=until))
         return WaitUntil(until=until, why="retry")
 
+    @staticmethod
+    def _limit(passage: Passage, delivery: Delivery) -> datetime:
+        """The last instant at which it is tried."""
+        limit = (delivery.first_attempt_at or passage.now) + _RETRY_FOR
+        return limit if passage.limit is None else min(limit, passage.limit)
+
     def _next_try(self, passage: Passage, delivery: Delivery, error: ChannelError) -> datetime | None:
         """When to try again, or None once the time for it is over."""
-        limit = (delivery.first_attempt_at or passage.now) + _RETRY_FOR
-        if passage.limit is not None:
-            limit = min(limit, passage.limit)
+        limit = self._limit(passage, delivery)
         if passage.now >= limit:
             return None
         # Channel and backup were tried in one dispatch: that is one attempt of the message.

@@ -38,10 +38,11 @@ class Due(Struct, frozen=True, kw_only=True):
     """A moment at which only time will change something. One row per `(kind, profile_id, subject)`."""
 
     #: `inactive`: a lapse. `date`: a date trigger. `schedule`: a broadcast. `segment`: membership may change.
-    kind: Literal["inactive", "date", "schedule", "segment"]
-    #: Empty for a schedule in the project's zone.
+    #: `circuit`: a channel in trouble is to be looked at.
+    kind: Literal["inactive", "date", "schedule", "segment", "circuit"]
+    #: Empty for a schedule in the project's zone, and for a circuit.
     profile_id: str
-    #: `JOURNEY#TRIGGER_INDEX`, or the segment's name.
+    #: `JOURNEY#TRIGGER_INDEX`, or the segment's or the channel's name.
     subject: str
     due_at: datetime
     #: `inactive`: the timestamp that the lapse is counted from. `date`, `schedule`: the local date, or date and time,
@@ -57,3 +58,13 @@ class Membership(Struct, frozen=True, kw_only=True):
     segment: str
     is_member: bool
     changed_at: datetime
+    #: Hash of the condition by which it was evaluated (`Planbook.definitions`); None before these were kept.
+    definition: str | None = None
+    #: Which membership the segment's triggers and exits were told of; another than `is_member` where a new or an edited
+    #: segment was filled in silently. None: `is_member`.
+    told: bool | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was told of the present membership."""
+        return self.told is not None and self.told != self.is_member

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from engine import schedule
+from engine.delivery.circuits import Circuits
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, zone_of
 from engine.enrollment.planbook import Planbook
@@ -37,6 +38,7 @@ class Sweeper:
         entries: Entries,
         router: Router,
         dues: DueIndex,
+        circuits: Circuits,
     ) -> None:
         self._store = store
         self._planbook = planbook
@@ -44,6 +46,7 @@ class Sweeper:
         self._entries = entries
         self._router = router
         self._dues = dues
+        self._circuits = circuits
 
     def sweep(
         self,
@@ -68,6 +71,9 @@ class Sweeper:
                 try:
                     if row.kind == "schedule" and not row.profile_id:
                         self._broadcast(row, now, on_piece)
+                    elif row.kind == "circuit":
+                        with self._store.transaction() as unit:
+                            self._circuits.tend(unit, row, now)
                     else:
                         self._fire(row, now)
                 except StoreUnavailable:
