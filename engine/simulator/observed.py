@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from html import escape
 from typing import Any
 
 from engine.delivery.model import TAKEN
 from engine.plan.notices import is_notice
+from engine.rendering.links import link_url, token_hash
 from engine.simulator.world import World
 from engine.store import Unit
 
@@ -47,8 +50,8 @@ def observe(world: World, ended_at: datetime) -> Observed:
                 "subject": delivery.subject,
                 "topic": delivery.topic,
                 "via": delivery.via,
-                "html": delivery.html,
-                "text": delivery.text,
+                "html": _led_back(world, unit, delivery.html, escape),
+                "text": _led_back(world, unit, delivery.text, str),
             }
             for delivery in sorted(deliveries, key=lambda delivery: delivery.sent_at or delivery.claimed_at)
         ]
@@ -126,6 +129,17 @@ def observe(world: World, ended_at: datetime) -> Observed:
 def _everybody(world: World, unit: Unit) -> list[str]:
     declared = [world.profile_id(person.person) for person in world.scenario.people]
     return list(dict.fromkeys([*declared, *unit.profiles.all_ids()]))
+
+
+def _led_back(world: World, unit: Unit, text: str | None, written: Callable[[str], str]) -> str | None:
+    """The text with counted links as their author wrote them: an expectation speaks of where they lead."""
+
+    def target(found: re.Match[str]) -> str:
+        link = unit.access.find_link(token_hash(found[1]))
+        return written(link.url) if link and link.url else found.group()
+
+    counted = re.escape(link_url(world.engine.public_url, "click", "")) + r"([\w-]{22})"
+    return None if text is None else re.sub(counted, target, text)
 
 
 def _name(unit: Unit, profile_id: str) -> str:
