@@ -20,6 +20,7 @@ from engine.delivery.message import Capabilities, Message, Receipt, ReceiptKind,
 from engine.errors import ReceiptRefused, UnsupportedMessage
 
 _LONGEST_TEXT = 1600
+_SIGNATURES = ("x-plivo-signature-v3", "x-plivo-signature-ma-v3")
 
 
 class PlivoSettings(HttpSettings):
@@ -82,8 +83,11 @@ class Plivo(HttpAdapter[PlivoSettings]):
         return SendResult(provider_message_id=safe_word(numbers[0]) or None)
 
     def authenticate(self, request: WebhookRequest) -> None:
-        """Plivo signs address, form and a nonce, but no time: a replay is caught by its receipt id."""
-        given = require_header(request, "x-plivo-signature-v3")
+        """Plivo signs address, form and a nonce, but no time: a replay is caught by its receipt id.
+
+        Messages come signed with the main account's token, or also with a subaccount's; version 2 signs no form, and
+        proves nothing of what a request reports.
+        """
         nonce = require_header(request, "x-plivo-signature-v3-nonce")
         if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             # Of anything but a form only the address would be signed, and the body not at all.
@@ -91,7 +95,8 @@ class Plivo(HttpAdapter[PlivoSettings]):
         signed = f"{_signed_address(request)}.{nonce}".encode()
         key = self.settings.auth_token.get_secret_value().encode()
         expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
-        # While the token is being changed there are several signatures, and ours is one of them.
+        # While a token is being changed there are several signatures, and ours is one of them.
+        given = ",".join(request.headers.get(name, "") for name in _SIGNATURES)
         candidates = given.encode("utf-8", "replace").split(b",")
         if not any(hmac.compare_digest(expected, candidate.strip()) for candidate in candidates):
             raise ReceiptRefused("the request's signature is wrong")

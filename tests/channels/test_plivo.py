@@ -174,6 +174,15 @@ class TestPlivo(HttpContract, ReceiptContract):
         both = f"{other}, {request.headers['x-plivo-signature-v3']}"
         self.open().verify(replace(request, headers={**request.headers, "x-plivo-signature-v3": both}))
 
+    def test_the_main_accounts_signature_counts_as_messages_come_with_it(self) -> None:
+        request = self.signed(status("delivered"))
+        mac = request.headers["x-plivo-signature-v3"]
+        others = {name: value for name, value in request.headers.items() if name != "x-plivo-signature-v3"}
+        self.open().verify(replace(request, headers={**others, "x-plivo-signature-ma-v3": mac}))
+        for old in ("x-plivo-signature-v2", "x-plivo-signature-ma-v2"):
+            with pytest.raises(ReceiptRefused):
+                self.open().verify(replace(request, headers={**others, old: mac}))
+
     @pytest.mark.parametrize("url", [WEBHOOK_URL, f"{WEBHOOK_URL}?delivery=d1", f"{WEBHOOK_URL}?b=2&a=1&a=0"])
     @pytest.mark.parametrize("body", [status("delivered"), inbound("a=b & ç"), inbound("") + b"&Tag=z&Tag=y"])
     def test_the_sdk_of_plivo_and_we_believe_the_same_requests(self, url: str, body: bytes) -> None:
