@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -66,18 +66,27 @@ class Recording:
                 raise BadInput(f"--map {name}=…: there is no such column; map one of {', '.join(COLUMNS)}")
 
     def __iter__(self) -> Iterator[RecordedEvent]:
+        names: Mapping[str, str | None] = {}
+        headings: Set[str] = frozenset()
         for number, row in enumerate(read_rows(self.path, self.encoding), 1):
             try:
-                yield self._event(row, number)
+                # Rows of JSON may differ; nearly always they do not.
+                if row.keys() != headings:
+                    names, headings = self._named(row), row.keys()
+                yield self._event(row, names, number)
             except BadInput as problem:
                 raise BadInput(f"{self.path.name}, row {number}: {problem}") from problem
 
-    def _event(self, row: Mapping[str, Any], number: int) -> RecordedEvent:
+    def _named(self, row: Mapping[str, Any]) -> Mapping[str, str | None]:
+        """The file's name of each of our columns, or None where it has none."""
         names = {ours: self._column(ours, row) for ours in _NAMES}
         for needed in _NEEDED:
             if names[needed] is None and not (needed == "event" and self.event):
                 self._no_column(needed, row)
-        used = set(names.values())
+        return names
+
+    def _event(self, row: Mapping[str, Any], names: Mapping[str, str | None], number: int) -> RecordedEvent:
+        used = names.values()
         properties = {name: value for name, value in row.items() if name not in used and value is not None}
         given = _at(row, names["properties"])
         if given is not None:
