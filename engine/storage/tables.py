@@ -254,8 +254,6 @@ occurrences = Table(
     Column("retry_at", Instant),
     Column("set_aside_at", Instant),
     Index(None, "profile_id", "seq"),
-    # The queue itself, however many were set aside; and those that failed.
-    Index("ix_occurrences_waiting", "seq", **_partial("set_aside_at IS NULL")),
     Index("ix_occurrences_failed", "seq", **_partial("attempts > 0")),
     sqlite_autoincrement=True,
 )

@@ -16,13 +16,12 @@ def upgrade() -> None:
     op.add_column("occurrences", sa.Column("fault", sa.Text))
     op.add_column("occurrences", sa.Column("retry_at", Instant))
     op.add_column("occurrences", sa.Column("set_aside_at", Instant))
-    for name, condition in (("waiting", "set_aside_at IS NULL"), ("failed", "attempts > 0")):
-        op.create_index(
-            f"ix_occurrences_{name}",
-            "occurrences",
-            ["seq"],
-            sqlite_where=sa.text(condition),
-            postgresql_where=sa.text(condition),
-        )
+    op.create_index(
+        "ix_occurrences_failed",
+        "occurrences",
+        ["seq"],
+        sqlite_where=sa.text("attempts > 0"),
+        postgresql_where=sa.text("attempts > 0"),
+    )
     op.add_column("stimuli", sa.Column("attempts", sa.Integer, nullable=False, server_default="0"))
     op.create_index("ix_stimuli_enrollment_id_seq", "stimuli", ["enrollment_id", "seq"])
