@@ -19,6 +19,8 @@ from channels.signatures import require_header, require_same
 from engine.delivery.message import Capabilities, Message, Receipt, ReceiptKind, SendResult, WebhookRequest
 from engine.errors import ReceiptRefused, UnsupportedMessage
 
+#: Above it a number is no time in seconds that anybody would live to see.
+_MILLISECONDS = 10**11
 #: Brevo wants UUIDs for keys: ours are derived from the delivery's id.
 _KEYS = uuid.uuid5(uuid.NAMESPACE_URL, "sojourn:brevo")
 
@@ -57,7 +59,7 @@ class Brevo(HttpAdapter[BrevoSettings]):
         "request": None, "list_addition": None, "proxy_open": None, "unique_proxy_open": None,
         "delivered": "delivered", "deferred": "deferred",
         "hard_bounce": "bounced", "invalid_email": "bounced", "soft_bounce": "bounced",
-        "blocked": "failed", "error": "failed", "spam": "complained",
+        "blocked": "failed", "error": "failed", "spam": "complained", "complaint": "complained",
         "opened": "opened", "unique_opened": "opened", "click": "clicked",
         "unsubscribe": "unsubscribed", "unsubscribed": "unsubscribed",
     }  # fmt: skip
@@ -129,27 +131,33 @@ class Brevo(HttpAdapter[BrevoSettings]):
     def read(self, request: WebhookRequest) -> Sequence[Receipt]:
         # A webhook that is set to batches sends lists.
         reports = json.loads(request.body)
-        return list(self._receipts(reports if isinstance(reports, list) else [reports]))
+        return list(self._receipts(reports if isinstance(reports, list) else [reports], request))
 
-    def _receipts(self, reports: list[dict[str, Any]]) -> Iterator[Receipt]:
+    def _receipts(self, reports: list[dict[str, Any]], request: WebhookRequest) -> Iterator[Receipt]:
         for report in reports:
             word = report["event"]
             kind = self.EVENTS.get(word, "unknown")
             if kind is None:
                 continue
-            # The other times in a report are in the account's own time zone.
-            moment = report["ts_epoch"]
-            # Brevo numbers no reports. The first opening comes twice, as `opened` and as `unique_opened`: it is one.
-            facts = json.dumps([kind, report.get("message-id"), report.get("email"), moment, report.get("link")])
+            # Brevo numbers no reports. The first opening may come twice, as `opened` and as `unique_opened`: it is one.
+            facts = [kind, report.get("message-id"), report["email"], report.get("link")]
+            facts += [report.get(name) for name in ("ts_epoch", "ts_event")]
             yield Receipt(
                 kind=kind,
-                receipt_id=hashlib.sha256(facts.encode()).hexdigest(),
-                occurred_at=datetime.fromtimestamp(moment / 1000, UTC),
+                receipt_id=hashlib.sha256(json.dumps(facts).encode()).hexdigest(),
+                occurred_at=_moment(report.get("ts_epoch")) or request.received_at,
                 provider_message_id=report.get("message-id"),
                 delivery_id=report.get("X-Mailin-custom"),
-                address=report.get("email"),
+                address=report["email"],
                 is_hard=word in self.HARD,
                 url=report.get("link") if kind == "clicked" else None,
                 vendor_kind=safe_word(word),
                 raw=report,
             )
+
+
+def _moment(epoch: int | None) -> datetime | None:
+    """The one time of a report that is in UTC, where it has it: in milliseconds, in some examples in seconds."""
+    if epoch is None:
+        return None
+    return datetime.fromtimestamp(epoch / 1000 if epoch > _MILLISECONDS else epoch, UTC)

@@ -154,9 +154,9 @@ class Postmark(HttpAdapter[PostmarkSettings]):
         return [
             Receipt(
                 kind=kind,
-                receipt_id=".".join((word, str(report["MessageID"]), str(report.get("ID") or moment))),
+                receipt_id=".".join((word, str(report.get("MessageID")), str(report.get("ID") or moment))),
                 occurred_at=occurred_at,
-                provider_message_id=report["MessageID"],
+                provider_message_id=report.get("MessageID"),
                 delivery_id=(report.get("Metadata") or {}).get("delivery"),
                 address=report.get("Email") or report.get("Recipient"),
                 is_hard=is_hard,

@@ -143,9 +143,9 @@ class Resend(HttpAdapter[ResendSettings]):
     def _meaning(self, word: str, data: Mapping[str, Any]) -> tuple[ReceiptKind | None, bool]:
         match word:
             case "email.bounced":
-                return "bounced", data["bounce"]["type"] == "Permanent"
+                return "bounced", (data.get("bounce") or {}).get("type") == "Permanent"
             case "email.suppressed":
-                return self.SUPPRESSED.get(data["suppressed"]["reason"], ("bounced", False))
+                return self.SUPPRESSED.get((data.get("suppressed") or {}).get("reason", ""), ("bounced", False))
             case _:
                 return self.EVENTS.get(word, "unknown"), False
 

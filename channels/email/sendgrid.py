@@ -158,8 +158,8 @@ class Sendgrid(HttpAdapter[SendgridSettings]):
             return None, False
         if word == "dropped":
             return self.DROPS.get(str(event.get("reason")).lower(), ("failed", False))
-        # `blocked` is a server's mood, of today.
-        return self.EVENTS.get(word, "unknown"), word == "bounce" and event.get("type") != "blocked"
+        # `blocked` and `expired` are a server's mood, of today.
+        return self.EVENTS.get(word, "unknown"), word == "bounce" and event.get("type", "bounce") == "bounce"
 
 
 def _public_key(text: str) -> ec.EllipticCurvePublicKey:

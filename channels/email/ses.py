@@ -65,7 +65,7 @@ class Ses(HttpAdapter[SesSettings]):
     }
     #: Events; None: progress that changes nothing for us.
     EVENTS: ClassVar[Mapping[str, ReceiptKind | None]] = {
-        "Send": None,
+        "Send": None, "AmazonSnsSubscriptionSucceeded": None,
         "Delivery": "delivered", "DeliveryDelay": "deferred", "Bounce": "bounced", "Complaint": "complained",
         "Reject": "failed", "Rendering Failure": "failed", "Open": "opened", "Click": "clicked",
     }  # fmt: skip
@@ -124,7 +124,7 @@ class Ses(HttpAdapter[SesSettings]):
         kind = self.EVENTS.get(word, "unknown")
         if kind is None:
             return []
-        mail = report["mail"]
+        mail = report.get("mail") or {}
         part: Mapping[str, Any] = report.get(self.PARTS.get(word, word.lower())) or {}
         deliveries = (mail.get("tags") or {}).get("delivery") or [None]
         addresses = mail.get("destination") or []
@@ -133,7 +133,7 @@ class Ses(HttpAdapter[SesSettings]):
                 kind=kind,
                 receipt_id=notification["MessageId"],
                 occurred_at=datetime.fromisoformat(part.get("timestamp") or notification["Timestamp"]),
-                provider_message_id=mail["messageId"],
+                provider_message_id=mail.get("messageId"),
                 delivery_id=deliveries[0],
                 address=addresses[0] if len(addresses) == 1 else None,
                 is_hard=part.get("bounceType") == "Permanent",

@@ -162,6 +162,22 @@ class TestBrevo(HttpContract, KnownSenderContract):
         (first,), (second,) = (self.open().parse(signed(event(word), MOMENT, self.receipts.secret)) for word in words)
         assert first.receipt_id == second.receipt_id
 
+    @pytest.mark.parametrize(
+        ("epoch", "occurred_at"),
+        [
+            (1772445600000, MOMENT),
+            (1772445600, MOMENT),
+            # Complaints have none: what arrives now has happened now.
+            (None, MOMENT + timedelta(minutes=7)),
+        ],
+    )
+    def test_a_report_says_when_in_milliseconds_or_seconds_or_not_at_all(
+        self, epoch: int | None, occurred_at: datetime
+    ) -> None:
+        request = signed(event("complaint", ts_epoch=epoch), MOMENT + timedelta(minutes=7), self.receipts.secret)
+        (receipt,) = self.open().parse(request)
+        assert (receipt.kind, receipt.occurred_at) == ("complained", occurred_at)
+
     def test_without_a_retry_after_the_limits_own_reset_counts(self) -> None:
         reply = Reply(status=429, headers={"x-sib-ratelimit-reset": "42"})
         with self.serving(reply) as (adapter, _), pytest.raises(TransientChannelError) as caught:

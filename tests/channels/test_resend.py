@@ -193,6 +193,7 @@ class TestResend(DescribedContract, TimedReceiptContract):
             (bounce("Permanent"), "bounced", True),
             (bounce("Transient"), "bounced", False),
             (bounce("Undetermined"), "bounced", False),
+            (event("bounced"), "bounced", False),
             (suppressed("previous_bounce"), "bounced", True),
             (suppressed("previous_complaint"), "complained", False),
             (suppressed("something_new"), "bounced", False),

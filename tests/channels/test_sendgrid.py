@@ -158,7 +158,9 @@ class TestSendgrid(DescribedContract, TimedReceiptContract):
         ("report", "kind", "is_hard"),
         [
             (event("bounce", type="bounce"), "bounced", True),
+            (event("bounce"), "bounced", True),
             (event("bounce", type="blocked"), "bounced", False),
+            (event("bounce", type="expired"), "bounced", False),
             (event("dropped", reason="Invalid"), "bounced", True),
             (event("dropped", reason="Spam Reporting Address"), "complained", False),
             (event("dropped", reason="Unsubscribed Address"), "unsubscribed", False),

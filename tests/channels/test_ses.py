@@ -178,6 +178,7 @@ class TestSes(DescribedContract, TimedReceiptContract):
             (event("Open"), ("opened",)),
             (event("Click", link="https://shop.example/c"), ("clicked",)),
             (notification("Successfully validated SNS topic for Amazon SES event publishing."), ()),
+            (notification('{"notificationType": "AmazonSnsSubscriptionSucceeded", "message": "You have"}'), ()),
         ),
         unknown=event("Teleport"),
         unreadable=(b"", b"{", b"[]", b"{}", notification("prose"), notification("{}"), b"\xff"),
