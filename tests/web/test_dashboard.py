@@ -213,3 +213,13 @@ def test_logging_out_takes_a_form_of_ones_own(guarded: tuple[Shop, httpx.Client]
     form = browser.get("/").text.partition('name="form" value="')[2].partition('"')[0]
     browser.post("/logout", data={"form": form})
     assert browser.get("/").status_code == 303
+
+
+def test_a_caught_mail_is_shown_by_the_rules_of_its_own_document_with_its_files_named(
+    shop: Shop, stranger: httpx.Client
+) -> None:
+    html = "<!doctype html><html><head lang='en'><title>t</title></head><body>b</body></html>"
+    caught = shop.inbox.keep(kind="email", to="a@b.example", html=html, attachments=("terms.pdf",))
+    body = stranger.get(f"/inbox/{caught.id}/html").text
+    assert body.startswith("<!doctype html><html><head lang='en'><base target=\"_blank\"><title>")
+    assert "terms.pdf" in stranger.get(f"/inbox/{caught.id}").text

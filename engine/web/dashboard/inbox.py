@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +18,7 @@ from engine.web.pages import html, join, table
 if TYPE_CHECKING:
     from engine.assembly import Engine
 
+_HEAD = re.compile(r"<head(?:\s[^>]*)?>", re.IGNORECASE)
 #: A caught message is somebody's HTML: no script, nothing from elsewhere, and a frame of its own.
 _SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
 _MESSAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
@@ -48,6 +50,8 @@ class CaughtMessage(Protocol):
     def html(self) -> str | None: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
+    @property
+    def attachments(self) -> Sequence[str]: ...
     @property
     def delivery_id(self) -> str: ...
 
@@ -97,6 +101,8 @@ class Inbox:
         if message is None:
             return self._frame.page(request, "Not found", html("<p>No such message in the inbox.</p>"), status=404)
         rows = [("From", message.from_), ("To", message.to), *sorted(message.headers.items())]
+        if message.attachments:
+            rows.append(("Attachments", ", ".join(message.attachments)))
         with self._engine.store.transaction() as unit:
             delivery = unit.deliveries.find(message.delivery_id) if message.delivery_id else None
         reason = None
@@ -132,7 +138,11 @@ class Inbox:
         if message is None or message.html is None:
             return Response("no such message", status_code=404, media_type="text/plain")
         # Links open beside the frame: inside it our own pages refuse to be shown.
-        return HTMLResponse(f'<base target="_blank">{message.html}', headers=_MESSAGE_HEADERS)
+        head = _HEAD.search(message.html)
+        # Before its document type a browser would show it by the rules of another age.
+        start = head.end() if head else 0
+        shown = f'{message.html[:start]}<base target="_blank">{message.html[start:]}'
+        return HTMLResponse(shown, headers=_MESSAGE_HEADERS)
 
     def _caught(self, request: Request) -> CaughtMessage | None:
         return self._inbox.find(request.path_params["message"])
