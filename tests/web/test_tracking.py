@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -304,3 +305,20 @@ def test_a_number_is_taken_as_an_id_of_that_spelling(shop: Shop, client: httpx.C
 
 def test_an_empty_batch_is_fine(client: httpx.Client) -> None:
     assert client.post("/v1/batch", json={"batch": []}).status_code == 200
+
+
+def test_a_client_that_hangs_up_in_the_middle_is_no_defect_of_ours(
+    stored_shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(stored_shop) as served:
+        host, _, port = served.removeprefix("http://").partition(":")
+        for _ in range(3):
+            with socket.create_connection((host, int(port))) as connection:
+                head = f"POST /v1/track HTTP/1.1\r\nHost: x\r\nAuthorization: {basic(WRITE_KEY)['Authorization']}\r\n"
+                connection.sendall(f"{head}Content-Length: 500\r\n\r\n{{".encode())
+        # A whole one gets its answer after them.
+        body = {"userId": "ana", "event": "Seen", "messageId": "m1"}
+        answer = httpx.post(f"{served}/v1/track", json=body, headers=basic(WRITE_KEY))
+    assert answer.status_code == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert [event.name for event in events(stored_shop.store, "ana")] == ["Seen"]
