@@ -379,6 +379,11 @@ class Memberships(Protocol):
         """Profile ids, ascending."""
         ...
 
+    def settled(self, segment: str, definition: str, *, is_told: bool) -> Sequence[str]:
+        """Ids, in no order, of profiles whose membership was evaluated by this definition; with `is_told`, without
+        those of whose present membership nothing was told."""
+        ...
+
 
 class Access(Protocol):
     def add_link(self, link: LinkRecord) -> None:

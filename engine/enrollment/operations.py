@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -12,9 +13,10 @@ from msgspec.structs import replace
 from engine.enrollment.changes import JourneyChange, compare, vanished
 from engine.enrollment.ending import end_enrollment
 from engine.enrollment.model import Enrollment, Stimulus
-from engine.enrollment.planbook import Planbook
+from engine.enrollment.planbook import Planbook, segments_named
 from engine.enrollment.steering import lock_journey
 from engine.errors import Conflict, NotFound
+from engine.events.backfill import Backfill
 from engine.events.baselines import Baselines
 from engine.events.dues import DueIndex
 from engine.plan.digest import plan_to_json
@@ -52,14 +54,25 @@ class Going:
     lasts: timedelta
 
 
+#: Given a label and a total, what is called after each piece.
+Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+
+
+def _unseen(_label: str, _total: int) -> AbstractContextManager[Callable[[], None]]:
+    return nullcontext(lambda: None)
+
+
 class Operations:
     """Deploys the project's plans and steers its journeys."""
 
-    def __init__(self, store: Store, planbook: Planbook, dues: DueIndex, baselines: Baselines) -> None:
+    def __init__(
+        self, store: Store, planbook: Planbook, dues: DueIndex, baselines: Baselines, backfill: Backfill
+    ) -> None:
         self._store = store
         self._planbook = planbook
         self._dues = dues
         self._baselines = baselines
+        self._backfill = backfill
 
     # ── versions ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def plan(self) -> Sequence[JourneyChange]:
@@ -84,8 +97,11 @@ class Operations:
             known={place.digest: self._planbook.plan(unit, place.digest) for place in places},
         )
 
-    def deploy(self, now: datetime, in_flight: InFlight = "keep") -> Sequence[Deployed]:
+    def deploy(self, now: datetime, in_flight: InFlight = "keep", progress: Progress = _unseen) -> Sequence[Deployed]:
         """Makes the project's plans the versions on which people enter. Killed anywhere, it can be repeated.
+
+        Memberships of segments that are new or were edited are filled in, and told to nobody. `progress` is given what
+        is being done and to how many people, and yields what is called after each.
 
         People inside stay on theirs, or are moved by step id. Raises Conflict, and changes nothing, where somebody who
         is to be moved stands at a step that is gone and not mapped.
@@ -96,11 +112,14 @@ class Operations:
             profile_ids = unit.profiles.all_ids() if self._baselines.is_needed(before) else []
         # First, so that the versions change only when it is done: the other way round, a deploy killed in between
         # would count as done when it is repeated.
-        for profile_id in profile_ids:
-            with self._store.transaction(profile_id) as unit:
-                profile = unit.profiles.find(profile_id)
-                if profile:
-                    self._baselines.take(unit, profile, before, now)
+        self._fill_in(before, now, progress)
+        with progress("Moments", len(profile_ids)) as step:
+            for profile_id in profile_ids:
+                with self._store.transaction(profile_id) as unit:
+                    profile = unit.profiles.find(profile_id)
+                    if profile:
+                        self._baselines.take(unit, profile, before, now)
+                step()
         with self._store.transaction() as unit:
             known = {record.journey: record for record in unit.journeys.all()}
             for journey in sorted({*known, *self._planbook.current}):
@@ -113,6 +132,19 @@ class Operations:
             deployed += [self._retire(unit, record, now) for record in gone if record.state != "retired"]
             self._dues.put_project_schedules(unit, now)
         return deployed
+
+    def _fill_in(self, before: Mapping[str, Plan], now: datetime, progress: Progress) -> None:
+        """What was tracked before is left where its definition is the same; what was not may be out of date."""
+        known = segments_named(before.values())
+        for segment in self._planbook.tracked_segments:
+            if segment in known:
+                people = self._backfill.left(segment)
+            else:
+                with self._store.transaction() as unit:
+                    people = unit.profiles.all_ids()
+            if people:
+                with progress(f"Segment {segment}", len(people)) as step:
+                    self._backfill.fill(segment, people, now, is_afresh=segment not in known, on_person=step)
 
     def _deploy(self, unit: Unit, plan: Plan, now: datetime, in_flight: InFlight) -> Deployed:
         digest = self._planbook.digest(plan.journey)

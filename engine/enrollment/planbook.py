@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 from engine.expressions.references import references
+from engine.ids import derived_id
 from engine.plan.digest import digest as digest_of
 from engine.plan.digest import plan_from_json
 from engine.plan.model import EventTrigger, JourneyTrigger, Plan, ScheduleTrigger, SegmentExit, SegmentTrigger
@@ -79,6 +80,21 @@ class Planbook:
         """Segments whose changes of membership start or end something, in the project's order."""
         named = segments_named(self.current.values())
         return tuple(name for name in self.project.segments if name in named)
+
+    @cached_property
+    def definitions(self) -> Mapping[str, str]:
+        """Of each tracked segment a hash of its condition, with those of the segments that it asks about."""
+        return {name: derived_id("s", *self._conditions(name)) for name in self.tracked_segments}
+
+    def _conditions(self, segment: str) -> list[str]:
+        found: dict[str, str] = {}
+        waiting = [segment]
+        while waiting:
+            name = waiting.pop()
+            if name not in found and name in self.project.segments:
+                found[name] = self.project.segments[name].condition
+                waiting += references(found[name]).segments
+        return [segment, *(part for name in sorted(found) for part in (name, found[name]))]
 
     @cached_property
     def journeys_in_segments(self) -> frozenset[str]:

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from engine.enrollment.facts import FactsSource
-from engine.enrollment.planbook import Planbook, segments_named
+from engine.enrollment.planbook import Planbook
 from engine.events.dues import DueIndex, Subject
 from engine.events.model import Due, Membership
 from engine.plan.model import DateTrigger, InactiveTrigger, Plan, ScheduleTrigger, Trigger
@@ -26,28 +25,16 @@ _Timed = InactiveTrigger | DateTrigger | ScheduleTrigger
 class Baselines:
     """Takes the baselines of the project's plans, against the plans that were deployed before."""
 
-    def __init__(self, planbook: Planbook, facts: FactsSource, dues: DueIndex) -> None:
+    def __init__(self, planbook: Planbook, dues: DueIndex) -> None:
         self._planbook = planbook
-        self._facts = facts
         self._dues = dues
 
     def is_needed(self, before: Mapping[str, Plan]) -> bool:
         """Whether anything of the sort is new or has changed."""
-        return bool(self._new_segments(before)) or any(True for _ in self._changed(before))
+        return any(True for _ in self._changed(before))
 
     def take(self, unit: Unit, profile: Profile, before: Mapping[str, Plan], now: datetime) -> None:
         """Of one profile, under its lock. May be repeated."""
-        facts = self._facts.of(unit, profile, now)
-        for segment in self._new_segments(before):
-            unit.memberships.save(
-                Membership(
-                    profile_id=profile.profile_id,
-                    segment=segment,
-                    is_member=facts.in_segment(segment),
-                    changed_at=profile.created_at or now,
-                )
-            )
-            self._dues.put_segment(unit, profile, segment, facts)
         for plan, old in self._changed(before):
             known = self._rows(unit, profile, plan.journey, old)
             self._clear(unit, profile, plan, old)
@@ -106,10 +93,6 @@ class Baselines:
             if isinstance(trigger, _Timed) and _predecessor(trigger, index, plan.triggers) != index:
                 unit.dues.remove(trigger.kind, profile.profile_id, str(Subject(plan.journey, index)))
 
-    def _new_segments(self, before: Mapping[str, Plan]) -> list[str]:
-        known = segments_named(before.values())
-        return [segment for segment in self._planbook.tracked_segments if segment not in known]
-
     def _changed(self, before: Mapping[str, Plan]) -> list[tuple[Plan, tuple[Trigger, ...]]]:
         """Plans whose list of triggers differs, where there is one that time fires; with the list of before."""
         found = []
@@ -118,6 +101,22 @@ class Baselines:
             if old != plan.triggers and any(isinstance(trigger, _Timed) for trigger in (*old, *plan.triggers)):
                 found.append((plan, old))
         return found
+
+
+def taken_as_given(
+    profile: Profile, segment: str, is_member: bool, definition: str, before: Membership | None, now: datetime
+) -> Membership:
+    """A membership that is no change of the person's: as if it had been so from their beginning."""
+    was_told = False if before is None else before.is_member if before.told is None else before.told
+    is_as_before = before is not None and before.is_member == is_member
+    return Membership(
+        profile_id=profile.profile_id,
+        segment=segment,
+        is_member=is_member,
+        changed_at=before.changed_at if before is not None and is_as_before else profile.created_at or now,
+        definition=definition,
+        told=None if was_told == is_member else was_told,
+    )
 
 
 def _predecessor(trigger: Trigger, index: int, others: tuple[Trigger, ...]) -> int | None:

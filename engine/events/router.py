@@ -21,6 +21,7 @@ from engine.enrollment.facts import FactsSource
 from engine.enrollment.model import Enrollment, Nudge, Stimulus
 from engine.enrollment.planbook import Planbook
 from engine.errors import StoreUnavailable
+from engine.events.baselines import taken_as_given
 from engine.events.dues import DueIndex
 from engine.events.model import Membership, Occurrence
 from engine.expressions.evaluate import is_true
@@ -234,7 +235,10 @@ class Router:
 
     # ── memberships ──────────────────────────────────────────────────────────────────────────────────────────────────
     def refresh_memberships(self, unit: Unit, profile: Profile, at: datetime, now: datetime) -> None:
-        """Evaluates what is tracked, and gives every change its effect: exits first, then entries."""
+        """Evaluates what is tracked, and gives every change its effect: exits first, then entries.
+
+        What an edited definition has changed is no change of the person's, and is taken as given.
+        """
         tracked = self._planbook.tracked_segments
         if not tracked:
             return
@@ -244,15 +248,34 @@ class Router:
         for segment in tracked:
             is_member = facts.in_segment(segment)
             before = known.get(segment)
-            if before is None or before.is_member != is_member:
+            definition = self._planbook.definitions[segment]
+            if before is not None and before.definition not in (None, definition):
+                unit.memberships.save(taken_as_given(profile, segment, is_member, definition, before, now))
+            elif before is None or before.is_member != is_member:
                 unit.memberships.save(
-                    Membership(profile_id=profile.profile_id, segment=segment, is_member=is_member, changed_at=at)
+                    Membership(
+                        profile_id=profile.profile_id,
+                        segment=segment,
+                        is_member=is_member,
+                        changed_at=at,
+                        definition=definition,
+                    )
                 )
-            if (before.is_member if before else False) != is_member:
-                changed.append((segment, is_member))
+                if (before.is_member if before else False) != is_member:
+                    changed.append((segment, is_member))
             self._dues.put_segment(unit, profile, segment, facts)
         for segment, is_member in changed:
             self._membership_changed(unit, profile, segment, is_member, at, now)
+
+    def tell_membership(self, unit: Unit, profile: Profile, segment: str, now: datetime) -> bool:
+        """Gives a membership that was filled in silently the effect of a change now; False where there is nothing to
+        tell."""
+        known = next((each for each in unit.memberships.of(profile.profile_id) if each.segment == segment), None)
+        if known is None or not known.is_silent:
+            return False
+        unit.memberships.save(replace(known, changed_at=now, told=None))
+        self._membership_changed(unit, profile, segment, known.is_member, now, now)
+        return True
 
     def _membership_changed(
         self, unit: Unit, profile: Profile, segment: str, is_member: bool, at: datetime, now: datetime

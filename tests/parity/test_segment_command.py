@@ -42,6 +42,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "journeys" / "segments").mkdir(parents=True)
     (tmp_path / ".sojourn").mkdir()
     (tmp_path / "journeys" / "segments" / "shop.yml").write_text("---\n".join(blocks("yaml")))
+    (tmp_path / "journeys" / "thanks.yml").write_text(
+        "journey: thanks\ntitle: Thanks\ntrigger: {segment: vip, on: enter}\nsteps:\n  - {wait: 1d, id: rest}\n"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(segment, "open_installation", opened)
     with opened(tmp_path, is_migrating=True) as installation:
@@ -81,7 +84,7 @@ def test_the_pages_segments_check(sojourn: Sojourn) -> None:
 
 def test_the_pages_commands_print_what_it_shows(sojourn: Sojourn) -> None:
     shown = blocks("console")
-    assert len(shown) == 3
+    assert len(shown) == 5
     for block in shown:
         command, _, output = block.partition("\n")
         code, out, _ = sojourn(*shlex.split(command.removeprefix("$ sojourn ")))
@@ -110,6 +113,18 @@ def test_json_has_size_members_and_the_parts_of_why(sojourn: Sojourn) -> None:
             "parts": [{"text": text, "value": 550.5, "parts": []}],
         },
     }
+
+
+def test_a_segment_that_no_journey_follows_has_nothing_to_fill_in(sojourn: Sojourn) -> None:
+    code, _, err = sojourn("segment", "customers", "--backfill")
+    assert code == 2
+    assert "nothing is kept of segment `customers`: no journey's trigger or exit names it" in err
+
+
+def test_fire_without_backfill_is_unusable_input(sojourn: Sojourn) -> None:
+    code, _, err = sojourn("segment", "vip", "--fire")
+    assert code == 2
+    assert "`--fire` goes with `--backfill`" in err
 
 
 def test_an_unknown_segment_is_unusable_input(sojourn: Sojourn) -> None:

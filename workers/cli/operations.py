@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from workers.cli.console import progress
 from workers.cli.project import ProjectFolder, open_installation
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def deploy(
             typer.echo(_told(changes))
             if any(change.change != "unchanged" for change in changes):
                 typer.confirm("Deploy?", abort=True)
-        deployed = operations.deploy(installation.clock(), in_flight)
+        deployed = operations.deploy(installation.clock(), in_flight, progress)
     if form == "json":
         typer.echo(json.dumps({"journeys": [asdict(each) for each in deployed]}, ensure_ascii=False, indent=2))
         return

@@ -50,7 +50,13 @@ class History:
             # Only what the past has changed is taken silently: a change that awaits the router is still its to make.
             if before.get(segment) != is_member:
                 unit.memberships.save(
-                    Membership(profile_id=profile.profile_id, segment=segment, is_member=is_member, changed_at=now)
+                    Membership(
+                        profile_id=profile.profile_id,
+                        segment=segment,
+                        is_member=is_member,
+                        changed_at=now,
+                        definition=self._planbook.definitions[segment],
+                    )
                 )
             due = unit.dues.find("segment", profile.profile_id, segment)
             # And a moment that has come is still the sweep's.

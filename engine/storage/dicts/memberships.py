@@ -23,6 +23,13 @@ class DictMemberships:
     def members(self, segment: str) -> Sequence[str]:
         return [membership.profile_id for membership in self._members.all(segment)]
 
+    def settled(self, segment: str, definition: str, *, is_told: bool) -> Sequence[str]:
+        return [
+            known.profile_id
+            for known in self._memberships.all()
+            if (known.segment, known.definition) == (segment, definition) and not (is_told and known.is_silent)
+        ]
+
     def forget(self, profile_id: str) -> None:
         for membership in self._by_profile.all(profile_id):
             self._memberships.drop((membership.profile_id, membership.segment))

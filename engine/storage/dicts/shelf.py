@@ -132,6 +132,10 @@ class Shelf(Generic[K, V]):
         row = self._rows.get(key)
         return None if row is None else row[1]
 
+    def all(self) -> list[V]:
+        """By insertion, but for those that were dropped and put again."""
+        return [value for _, value in self._rows.values()]
+
     def next_number(self) -> int:
         """The number that the next new record will have, from 1."""
         return self._inserted + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, select, true
+from sqlalchemy import Connection, bindparam, or_, select, true
 
 from engine.events.model import Membership
 from engine.storage.sql.records import Records
@@ -17,6 +17,11 @@ _MEMBERS = (
     .where(memberships.c.segment == bindparam("segment"), memberships.c.is_member == true())
     .order_by(memberships.c.profile_id)
 )
+
+_SETTLED = select(memberships.c.profile_id).where(
+    memberships.c.segment == bindparam("segment"), memberships.c.definition == bindparam("definition")
+)
+_TOLD = _SETTLED.where(or_(memberships.c.told.is_(None), memberships.c.told == memberships.c.is_member))
 
 
 class SqlMemberships:
@@ -31,3 +36,7 @@ class SqlMemberships:
 
     def members(self, segment: str) -> Sequence[str]:
         return self._connection.scalars(_MEMBERS, {"segment": segment}).all()
+
+    def settled(self, segment: str, definition: str, *, is_told: bool) -> Sequence[str]:
+        asked = {"segment": segment, "definition": definition}
+        return self._connection.scalars(_TOLD if is_told else _SETTLED, asked).all()
