@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from queue import Queue
 
 import pytest
 
 from engine.errors import StoreUnavailable
+from engine.storage.database import Database
 from workers import loops
 from workers.loops import Loop
 
@@ -117,3 +121,33 @@ def test_a_wake_up_never_blocks_and_is_not_lost_while_work_is_under_way() -> Non
     may_end.set()
     assert again.wait(5)
     loop.stop()
+
+
+def test_another_processs_commit_wakes_a_loop_that_rests(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    taken: Queue[str] = Queue()
+
+    def work(_now: datetime) -> int:
+        with database.transaction() as unit:
+            found = unit.queue.next_occurrence()
+            if found is None:
+                taken.put("nothing")
+                return 0
+            unit.queue.remove_occurrence(found.seq)
+        taken.put(found.profile_id)
+        return 1
+
+    loop = make_loop(work)
+    wakeups = database.wakeups(loop.wake)
+    loop.start()
+    wakeups.start()
+    assert [taken.get(timeout=5) for _ in range(2)] == ["nothing", "nothing"]  # at the start, and once it is listened
+    adding = (
+        "import sys; from engine.storage.database import Database; from tests.storage.records import occurrence\n"
+        "with Database(sys.argv[1]).transaction() as unit: unit.queue.add_occurrence(occurrence('p7'))"
+    )
+    subprocess.run([sys.executable, "-c", adding, postgres_url], check=True)
+    assert taken.get(timeout=5) == "p7"
+    wakeups.stop()
+    loop.stop()
+    database.close()
