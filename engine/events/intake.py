@@ -34,6 +34,8 @@ AHEAD = timedelta(minutes=5)
 #: Nothing that we are told about happened earlier: such a timestamp is a unit mistaken for another.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _NAME_LENGTH = 200
+#: Of mappings and lists inside one another: whoever reads them walks down, and SQLite stops at a thousand.
+_LEVELS_AT_MOST = 100
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
 #: Types of what JSON says as it is; nearly every value has one of them.
@@ -294,8 +296,9 @@ def read_values(profile: Profile, values: Mapping[str, Value]) -> dict[Register,
     return read
 
 
-def plain(name: str, value: Value) -> Any:
-    """The value as JSON: instants and dates become ISO text, spans seconds. BadInput for what JSON cannot say."""
+def plain(name: str, value: Value, depth: int = 0) -> Any:
+    """The value as JSON: instants and dates become ISO text, spans seconds. BadInput for what JSON cannot say, and for
+    what is nested too deeply; `depth`: of the value itself."""
     if type(value) in _PLAIN:
         return value
     match value:
@@ -314,20 +317,30 @@ def plain(name: str, value: Value) -> Any:
         case timedelta():
             return value.total_seconds()
         case Mapping():
-            return plain_mapping(name, value)
+            return plain_mapping(name, value, depth)
         case list() | tuple():
-            return [plain(f"{name}.{place}", item) for place, item in enumerate(value)]
+            _check_depth(name, depth)
+            return [plain(f"{name}.{place}", item, depth + 1) for place, item in enumerate(value)]
         case _:
             raise BadInput(f"`{name}` is a {type(value).__name__}: only text, numbers, booleans, lists and mappings")
 
 
-def plain_mapping(name: str, values: Mapping[str, Value]) -> dict[str, Any]:
+def plain_mapping(name: str, values: Mapping[str, Value], depth: int = 0) -> dict[str, Any]:
     """A mapping as JSON; see `plain`."""
     if not isinstance(values, Mapping):
         raise BadInput(f"`{name}` must be a mapping of names to values")
     if not all(isinstance(key, str) for key in values):
         raise BadInput(f"`{name}` has a name that is no text")
-    return {key: value if type(value) in _PLAIN else plain(f"{name}.{key}", value) for key, value in values.items()}
+    _check_depth(name, depth)
+    return {
+        key: value if type(value) in _PLAIN else plain(f"{name}.{key}", value, depth + 1)
+        for key, value in values.items()
+    }
+
+
+def _check_depth(name: str, depth: int) -> None:
+    if depth >= _LEVELS_AT_MOST:
+        raise BadInput(f"`{name[:20]}…` is nested more than {_LEVELS_AT_MOST} levels deep")
 
 
 def _named(user_id: str | None, anonymous_id: str | None) -> tuple[IdentifierKind, str]:

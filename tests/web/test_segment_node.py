@@ -16,7 +16,7 @@ PINNED = Path(__file__).parent / "segment_node"
 
 def send(host: str, write_key: str) -> dict[str, Any]:
     """What the client says of its own sending."""
-    command = ["node", PINNED / "send.mjs", host, write_key, install(PINNED)]
+    command = ["node", str(PINNED / "send.mjs"), host, write_key, str(install(PINNED))]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert answer.returncode == 0, answer.stderr
     said: dict[str, Any] = json.loads(answer.stdout)
