@@ -25,7 +25,7 @@ from engine.consent.model import Suppression, SuppressionKind
 from engine.delivery.circuits import Circuits
 from engine.delivery.closing import doubt, fail, give_up
 from engine.delivery.gate import Gate, Passage, Verdict
-from engine.delivery.mailing import Mailing
+from engine.delivery.mailing import Mailing, made_of
 from engine.delivery.message import Adapter, AskableAdapter, Message, SendResult
 from engine.delivery.model import TAKEN, Decision, Delivery, Status
 from engine.delivery.settling import going_id
@@ -42,8 +42,6 @@ from engine.plan.model import UNSENT, Outcome
 from engine.policy.holdout import is_held_out
 from engine.profiles.model import Profile
 from engine.project import Project
-from engine.rendering.renderer import Rendered
-from engine.rendering.sms_parts import sms_size
 from engine.store import Unit
 
 #: A transient error is retried after this, doubling, up to `_LONGEST_RETRY`, for at most `_RETRY_FOR`.
@@ -236,7 +234,7 @@ class Dispatcher:
             return Sent(outcome="render_error")
         delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
         passage.unit.deliveries.save(delivery)
-        versions = _versions(message, rendered, delivery)
+        versions = made_of(message, rendered)
         # Until the provider has answered nobody knows: the record says so, also after a crash.
         decision = _decision(passage, verdict, "in_doubt", versions)
         passage.unit.deliveries.decide(decision)
@@ -285,7 +283,7 @@ class Dispatcher:
         message, rendered = self._mailing.compose(passage, delivery, channel, topic)
         delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
         passage.unit.deliveries.save(delivery)
-        versions = _versions(message, rendered, delivery)
+        versions = made_of(message, rendered)
         decision = _decision(passage, verdict, "in_doubt", versions)
         passage.unit.deliveries.decide(decision)
         return Claim(delivery, message, decision)
@@ -471,12 +469,6 @@ class Dispatcher:
             delay = max(error.retry_after, _SHORTEST_RETRY)
         until: datetime = min(passage.now + delay, limit)
         return until
-
-
-def _versions(message: Message, rendered: Rendered, delivery: Delivery) -> dict[str, Any]:
-    """What a message was made of, and with what it went: for the record."""
-    versions = {"template": rendered.source, "template_digest": rendered.digest, "via": delivery.via}
-    return versions | {"parts": sms_size(message.text).parts} if message.kind == "sms" else versions
 
 
 def _decision(

@@ -19,6 +19,7 @@ from engine.rendering import links
 from engine.rendering.attachments import Attachments
 from engine.rendering.document import with_pixel
 from engine.rendering.renderer import Rendered, Renderer
+from engine.rendering.sms_parts import sms_size
 from engine.rendering.tracking import Lead, plain_url, with_parameters
 from engine.store import LinkRecord
 
@@ -179,3 +180,9 @@ def scope_of(project: Project, facts: Facts, values: Mapping[str, Any], found: M
         "links": found,
         "project": {"name": project.name, "timezone": project.timezone, "locale": project.locale},
     }
+
+
+def made_of(message: Message, rendered: Rendered) -> dict[str, Any]:
+    """What the record says of a message: its template, by whom it goes, and the parts that a text message takes."""
+    versions = {"template": rendered.source, "template_digest": rendered.digest, "via": message.channel}
+    return versions | {"parts": sms_size(message.text).parts} if message.kind == "sms" else versions

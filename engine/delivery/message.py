@@ -47,7 +47,7 @@ class Message:
     subject: str | None = field(default=None, repr=False)
     html: str | None = field(default=None, repr=False)
     text: str = field(default="", repr=False)
-    #: Chat blocks, as the provider takes them, but that `&`, `<` and `>` in people's values are escaped, as Slack wants.
+    #: Chat blocks, as the provider takes them, but with `&`, `<` and `>` of people's values escaped, as Slack wants it.
     blocks: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     #: Extra email headers (`List-Unsubscribe` …); names and values are checked by the email adapters.
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
