@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 
 from channels.inbox import Inbox
 from engine.store import KeyRecord
@@ -23,7 +24,9 @@ from tests.workers.test_cli import make_shop
 from tests.workers.test_up import free_ports, until
 from workers.bootstrap import Installation, open_project
 from workers.embedded import DevServer
+from workers.loop import LoopThread
 from workers.settings import Settings
+from workers.sweeping import SCHEDULE_ID, SWEEP_EVERY
 
 pytestmark = pytest.mark.temporal
 SOJOURN = Path(sys.executable).with_name("sojourn")
@@ -98,6 +101,43 @@ def test_api_journeys_and_sends_run_in_processes_of_their_own(tmp_path: Path, de
         processes.enter_context(running(tmp_path, "worker", "--channel", "email", TEMPORAL_ADDRESS=dev_server.address))
         until(lambda: inbox.count() == 2)
     assert {message.subject for message in inbox.messages()} == {"Your order o1"}
+
+
+def test_what_came_due_between_two_workers_is_swept_when_the_second_starts(
+    tmp_path: Path, dev_server: DevServer, dev_client: Client, loop: LoopThread
+) -> None:
+    make_shop(tmp_path)
+    (tmp_path / "journeys" / "missed.yml").write_text(
+        """
+journey: missed
+title: We miss you
+topic: orders
+trigger: {inactive: Order Completed, for: 3s}
+steps:
+  - {send: email, id: missed, template: missed}
+"""
+    )
+    (tmp_path / "templates" / "email" / "missed.html").write_text("---\nsubject: We miss you\n---\n<p>Come back.</p>\n")
+    deploy(tmp_path)
+    inbox = Inbox(tmp_path / ".sojourn" / "inbox")
+    [port] = free_ports(1)
+
+    def missed() -> int:
+        return sum(message.subject == "We miss you" for message in inbox.messages())
+
+    with running(tmp_path, "serve", "--port", str(port)):
+        with running(tmp_path, "worker", TEMPORAL_ADDRESS=dev_server.address):
+            order(port, "o1")
+            # Routed: the lapse is counted from it.
+            until(lambda: inbox.count() == 1)
+        time.sleep(3)
+        assert missed() == 0
+        with running(tmp_path, "worker", TEMPORAL_ADDRESS=dev_server.address):
+            # The schedule's next turn may be most of a minute away.
+            until(lambda: missed() == 1, 20)
+            schedule = loop.run(dev_client.get_schedule_handle(SCHEDULE_ID).describe()).schedule
+    assert [each.every for each in schedule.spec.intervals] == [SWEEP_EVERY]
+    assert missed() == 1
 
 
 def test_a_worker_without_a_temporal_says_so(tmp_path: Path) -> None:
