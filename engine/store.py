@@ -252,6 +252,10 @@ class Deliveries(Protocol):
         """By `claimed_at`, then by order of insertion; with `limit`, the newest of them, still in that order."""
         ...
 
+    def count(self, status: str) -> int:
+        """How many have this status."""
+        ...
+
     def counted(self, profile_id: str, since: datetime) -> Sequence[tuple[datetime, str]]:
         """Instant and channel of the profile's marketing deliveries, tests excluded, that hold a place under caps
         (status in `engine.delivery.model.COUNTED`), with `sent_at` (else `claimed_at`) after `since`; ascending."""

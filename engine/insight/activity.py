@@ -11,6 +11,7 @@ from engine.enrollment.model import Enrollment
 from engine.errors import BadInput
 from engine.insight.people import iso
 from engine.insight.words import STATUSES
+from engine.project import Channel
 from engine.store import JourneyRecord, Unit
 
 
@@ -107,4 +108,21 @@ def enrollment_row(enrollment: Enrollment) -> dict[str, Any]:
         "entered_at": iso(enrollment.entered_at),
         "ended_at": iso(enrollment.ended_at) if enrollment.ended_at else None,
         "converted_at": iso(enrollment.converted_at) if enrollment.converted_at else None,
+    }
+
+
+def channel_row(unit: Unit, channel: Channel) -> dict[str, Any]:
+    """One channel as JSON: whether its provider works, and since when it does not."""
+    circuit = unit.circuits.find(channel.name)
+    is_open = circuit is not None and circuit.state == "open"
+    return {
+        "channel": channel.name,
+        "adapter": channel.use,
+        "backup": channel.backup,
+        #: `works`, `outage` (the provider is out), `account` (it refuses our account or settings).
+        "state": circuit.reason if circuit and is_open else "works",
+        "since": iso(circuit.opened_at) if circuit and circuit.opened_at else None,
+        "next_try": iso(circuit.probe_at) if circuit and circuit.probe_at else None,
+        "waiting": len(unit.deliveries.of(channel=channel.name, status="retrying")),
+        "error": circuit.error if circuit else None,
     }

@@ -34,6 +34,14 @@ class Health:
             "sojourn_enrollments", "Enrollments by journey and state", ("journey", "state"), registry=self._registry
         )
 
+        self._out = Gauge(
+            "sojourn_channel_out",
+            "1 while a channel's provider is left alone, by reason (outage, account)",
+            ("channel", "reason"),
+            registry=self._registry,
+        )
+        self._doubtful = Gauge("sojourn_deliveries_in_doubt", "Deliveries in doubt", registry=self._registry)
+
     def routes(self) -> list[Route]:
         return [
             Route("/healthz", self._alive, methods=["GET"]),
@@ -69,6 +77,11 @@ class Health:
             for record in unit.journeys.all():
                 for state, number in unit.enrollments.counts(record.journey).items():
                     self._people.labels(record.journey, state).set(number)
+            out = {each.channel: each.reason for each in unit.circuits.all() if each.state == "open"}
+            for channel in self._engine.project.channels:
+                for reason in ("outage", "account"):
+                    self._out.labels(channel, reason).set(out.get(channel) == reason)
+            self._doubtful.set(unit.deliveries.count("in_doubt"))
         return generate_latest(self._registry)
 
 

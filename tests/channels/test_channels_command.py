@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from workers.cli import channels
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no project here: the adapters alone."""
+    monkeypatch.chdir(tmp_path)
 
 
 def run(*arguments: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.delivery.circuit import Circuit
 from engine.store import KeyRecord
 from engine.web.access import SCOPES, Scope, key_hash
 from tests.web.conftest import ADMIN_KEY, NOW, Shop, basic, doubtful
@@ -212,6 +213,20 @@ def test_an_unusable_consent_is_refused_with_its_place_and_without_its_values(
 
 
 # ── health and description ───────────────────────────────────────────────────────────────────────────────────────────
+def test_the_metrics_tell_of_a_channel_that_is_out_and_of_messages_in_doubt(shop: Shop, stranger: httpx.Client) -> None:
+    doubtful(shop)
+    with shop.store.transaction() as unit:
+        unit.circuits.save(Circuit(channel="email", state="open", reason="account", opened_at=NOW, probe_at=NOW))
+    metrics = stranger.get("/metrics").text
+    assert 'sojourn_channel_out{channel="email",reason="account"} 1.0' in metrics
+    assert 'sojourn_channel_out{channel="email",reason="outage"} 0.0' in metrics
+    assert 'sojourn_channel_out{channel="sms",reason="outage"} 0.0' in metrics
+    assert "sojourn_deliveries_in_doubt 1.0" in metrics
+    with shop.store.transaction() as unit:
+        unit.circuits.remove("email")
+    assert 'sojourn_channel_out{channel="email",reason="account"} 0.0' in stranger.get("/metrics").text
+
+
 def test_it_says_that_it_lives_is_ready_and_what_it_counts(shop: Shop, ana: str, stranger: httpx.Client) -> None:
     assert stranger.get("/healthz").json() == {"status": "alive"}
     assert stranger.get("/readyz").json() == {"status": "ready"}

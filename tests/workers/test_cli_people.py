@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine import ids
+from engine.delivery.circuit import Circuit
 from engine.delivery.model import Delivery
 from engine.plan.effects import Perform
 from engine.web.access import key_hash
@@ -195,6 +196,33 @@ def test_a_resolution_is_one_thing(sojourn: Sojourn, doubtful: str, words: tuple
     assert code == 2
     assert "--sent, --resend or --failed" in err
     assert sojourn("deliveries", "resolve", "dnone", "--sent")[0] == 2
+
+
+# ── channels ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_channels_tells_how_each_provider_does(sojourn: Sojourn, shop: Path) -> None:
+    _, out, _ = sojourn("channels", "--format", "json")
+    (row,) = json.loads(out)["channels"]
+    assert (row["channel"], row["state"], row["since"], row["waiting"]) == ("email", "works", None, 0)
+    at = datetime(2026, 3, 2, 10, tzinfo=UTC)
+    refused = "ChannelConfigError: http 401: bad_credentials"
+    with opened(shop) as installation, installation.store.transaction() as unit:
+        known = Circuit(channel="email", state="open", reason="account", error=refused, opened_at=at, probe_at=at)
+        unit.circuits.save(known)
+    (row,) = json.loads(sojourn("channels", "--format", "json")[1])["channels"]
+    assert (row["state"], row["since"], row["error"]) == ("account", "2026-03-02T10:00:00Z", refused)
+    code, out, _ = sojourn("channels")
+    assert code == 0
+    assert out.splitlines()[0].split()[:4] == ["channel", "adapter", "backup", "state"]
+    assert refused in out.splitlines()[1]
+
+
+def test_channels_of_a_project_without_a_store_says_so_and_lists_the_adapters(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["channels", "--project", str(folder)]) == 0
+    written = capsys.readouterr()
+    assert "run `sojourn migrate`" in written.err
+    assert written.out.startswith("adapter")
 
 
 # ── consent ──────────────────────────────────────────────────────────────────────────────────────────────────────────

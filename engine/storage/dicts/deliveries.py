@@ -68,6 +68,9 @@ class DictDeliveries:
         ]
         return newest(found, limit)
 
+    def count(self, status: str) -> int:
+        return len(self._by_status.all(status))
+
     def counted(self, profile_id: str, since: datetime) -> Sequence[tuple[datetime, str]]:
         counted = [
             (_instant(delivery), delivery.channel)

@@ -44,6 +44,8 @@ _RECEIVED = (
     .order_by(_INSTANT)
 )
 
+_COUNT = select(func.count()).select_from(deliveries).where(deliveries.c.status == bindparam("status"))
+
 _DECISIONS = Records(Decision, decisions, key=("decision_id",))
 
 
@@ -80,6 +82,9 @@ class SqlDeliveries:
             if value is not None:
                 statement = statement.where(column == value)
         return _DELIVERIES.all(self._connection, statement)[::-1]
+
+    def count(self, status: str) -> int:
+        return self._connection.scalar(_COUNT, {"status": status}) or 0
 
     def counted(self, profile_id: str, since: datetime) -> Sequence[tuple[datetime, str]]:
         rows = self._connection.execute(_COUNTED, {"profile_id": profile_id, "since": since})
