@@ -15,6 +15,7 @@ from engine.delivery.message import Receipt
 from engine.delivery.model import TAKEN, Delivery
 from engine.delivery.receipt_events import event_name
 from engine.delivery.settling import settle_decision
+from engine.delivery.soft_bounces import is_run
 from engine.delivery.states import reported
 from engine.errors import BadInput
 from engine.events.model import Occurrence
@@ -146,6 +147,10 @@ class Receipts:
             self._ledger.suppress(unit, channel=name, address=address, kind="complaint", source=source, now=now)
         elif address and receipt.kind in ("bounced", "failed") and receipt.is_hard:
             self._ledger.suppress(unit, channel=name, address=address, kind="hard_bounce", source=source, now=now)
+        elif address and receipt.kind == "bounced":
+            written_to = self._project.channels[name]
+            if is_run(unit, profile.profile_id, written_to, address, now):
+                self._ledger.suppress(unit, channel=name, address=address, kind="hard_bounce", source=source, now=now)
 
 
 def _happened_at(receipt: Receipt, delivery: Delivery | None, now: datetime) -> datetime:

@@ -337,3 +337,51 @@ def test_stop_from_an_unknown_number_blocks_it_and_is_nobodys_event(desk: Desk) 
     assert desk.take("replied", SMS, address="+447700900999", text="stop") is None
     assert desk.blocks("sms", "+447700900999") == ["sms_stop"]
     assert desk.queued() == []
+
+
+# ── soft bounces ─────────────────────────────────────────────────────────────────────────────────────────────────────
+def soft(desk: Desk, number: int, at: datetime, to: str = "ana@example.com") -> None:
+    """One message bounces softly: the mailbox is full."""
+    mail = replace(MAIL, delivery_id=f"s{number}", provider_message_id=f"s{number}", to=to, claimed_at=at, sent_at=at)
+    desk.unit.deliveries.save(mail)
+    desk.take("bounced", now=at, delivery_id=f"s{number}", receipt_id=f"soft{number}")
+
+
+def test_five_soft_bounces_in_a_row_suppress_the_address(desk: Desk) -> None:
+    for number in range(5):
+        assert desk.blocks("email", "ana@example.com") == []
+        soft(desk, number, NOW + timedelta(days=number))
+    assert desk.blocks("email", "ana@example.com") == ["hard_bounce"]
+
+
+def test_one_message_that_bounces_five_times_is_one(desk: Desk) -> None:
+    for number in range(9):
+        desk.take("bounced", delivery_id="d1", receipt_id=f"again{number}")
+    assert desk.blocks("email", "ana@example.com") == []
+
+
+@pytest.mark.parametrize("kind", ["delivered", "opened", "clicked", "replied"])
+def test_what_arrives_begins_the_run_anew(desk: Desk, kind: ReceiptKind) -> None:
+    for number in range(4):
+        soft(desk, number, NOW + timedelta(days=number))
+    desk.take(kind, now=NOW + timedelta(days=4), delivery_id="d1")
+    for number in range(5, 9):
+        soft(desk, number, NOW + timedelta(days=number))
+    assert desk.blocks("email", "ana@example.com") == []
+    soft(desk, 9, NOW + timedelta(days=9))
+    assert desk.blocks("email", "ana@example.com") == ["hard_bounce"]
+
+
+def test_soft_bounces_of_months_are_no_run(desk: Desk) -> None:
+    for number in range(9):
+        soft(desk, number, NOW + timedelta(days=8 * number))
+    assert desk.blocks("email", "ana@example.com") == []
+
+
+def test_soft_bounces_of_two_addresses_are_two_runs(desk: Desk) -> None:
+    for number in range(8):
+        soft(desk, number, NOW + timedelta(days=number), to="ana@example.com" if number % 2 else "old@example.com")
+    assert desk.blocks("email", "ana@example.com") + desk.blocks("email", "old@example.com") == []
+    soft(desk, 9, NOW + timedelta(days=9))
+    assert desk.blocks("email", "ana@example.com") == ["hard_bounce"]
+    assert desk.blocks("email", "old@example.com") == []
