@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,6 +27,16 @@ SETTINGS = {
     "api_secret": "v0nage-s3cret",
     "from": "+447700900000",
     "signature_secret": SECRET,
+}
+
+#: From the tests of Vonage's own SDK for Python: of `a=1`, `b=2`, `timestamp=1461605396`, with the secret `secret`.
+PUBLISHED = {
+    "md5hash": "6af838ef94998832dbfc29020b564830",
+    "md5": "c15c21ced558c93a226c305f58f902f2",
+    "sha1": "3e19a4e6880fdc2c1426bfd0587c98b9532f0210",
+    "sha256": "a321e824b9b816be7c3f28859a31749a098713d39f613c80d455bbaffae1cd24",
+    "sha512": "812a18f76680fa0fe1b8bd9ee1625466ceb1bd96242e4d050d2cfd9a7b40166c"
+    "63ed26ec9702168781b6edcf1633db8ff95af9341701004eec3fcf9550572ee8",
 }
 
 
@@ -187,3 +197,18 @@ class TestVonage(DescribedContract, TimedReceiptContract):
         settings = {key: value for key, value in self.settings.items() if key != "signature_secret"}
         with pytest.raises(ReceiptRefused, match="signature_secret"):
             Vonage.open(settings, self.context()).verify(self.signed(report("delivered")))
+
+    @pytest.mark.parametrize("method", PUBLISHED)
+    def test_the_signatures_of_vonages_own_tests_are_believed(self, method: str) -> None:
+        moment = datetime.fromtimestamp(1461605396, UTC)
+        settings = {**SETTINGS, "signature_secret": "secret", "signature_method": method}
+        adapter = Vonage.open(settings, self.context())
+        for sign, is_genuine in ((PUBLISHED[method], True), (PUBLISHED[method][:-1] + "x", False)):
+            body = urlencode({"a": "1", "b": "2", "timestamp": "1461605396", "sig": sign}).encode()
+            headers = {"content-type": "application/x-www-form-urlencoded"}
+            request = WebhookRequest(url=WEBHOOK_URL, method="POST", headers=headers, body=body, received_at=moment)
+            if is_genuine:
+                adapter.verify(request)
+            else:
+                with pytest.raises(ReceiptRefused):
+                    adapter.verify(request)
