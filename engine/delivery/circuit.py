@@ -58,7 +58,9 @@ def after_failure(
 ) -> Circuit:
     """The circuit after a failed attempt; `is_first`: of its message."""
     known = circuit or Circuit(channel=channel)
-    text = f"{type(error).__name__}: {error}"[:_LONGEST_TEXT]
+    # Anyone's adapter may say anything: a database takes no NUL, a terminal should get no escapes.
+    said = "".join(character for character in str(error) if character.isprintable())
+    text = f"{type(error).__name__}: {said}"[:_LONGEST_TEXT]
     if known.state == "open":
         if known.probing != delivery_id:
             return known  # under way before it opened

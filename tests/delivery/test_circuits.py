@@ -179,6 +179,14 @@ def test_the_providers_own_word_lengthens_the_pause_within_reason(said: int, pau
     assert (now.state, now.probe_at) == ("open", after(seconds=pause))
 
 
+def test_what_an_adapter_says_is_kept_short_and_printable() -> None:
+    now = after_failure(
+        None, "email", "d1", TransientChannelError("a\x00b\x1b[31m\ud800" + "x" * 999), NOW, is_first=True
+    )
+    assert now.error.startswith("TransientChannelError: ab[31mxxx")
+    assert len(now.error) == 200
+
+
 def test_what_was_under_way_when_it_opened_lengthens_nothing() -> None:
     known = Circuit(channel="email", state="open", probe_at=after(seconds=30), probing=None)
     assert after_failure(known, "email", "d9", OUT, NOW, is_first=True) == known

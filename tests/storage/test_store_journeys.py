@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from engine.delivery.circuit import Circuit
 from engine.delivery.model import COUNTED, TAKEN
 from engine.store import Place, Store
 from tests.storage.records import (
@@ -329,3 +330,31 @@ def test_the_people_inside_a_journey_are_listed_and_counted_by_where_they_stand(
             Place(digest=inside[0].digest, step_id=step, waiting=waiting, people=people)
             for step, waiting, people in [(None, None, 1), ("a", "event", 1), ("b", "timer", 2)]
         ]
+
+
+# ── circuits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_channels_in_trouble_are_kept_replaced_listed_by_name_and_removed(any_store: Store) -> None:
+    out = Circuit(
+        channel="sms", state="open", reason="account", failures=5, probes=2, error="Zoë: http 401", opened_at=at(1),
+        probe_at=at(2, micros=1), probing="d1",
+    )  # fmt: skip
+    with any_store.transaction() as unit:
+        unit.circuits.save(Circuit(channel="sms", failures=4))
+        unit.circuits.save(Circuit(channel="email", failures=1))
+        unit.circuits.save(out)
+    with any_store.transaction() as unit:
+        assert list(unit.circuits.all()) == [Circuit(channel="email", failures=1), out]
+        assert unit.circuits.find("sms") == out
+        assert unit.circuits.find("chat") is None
+        unit.circuits.remove("sms")
+        unit.circuits.remove("sms")
+        assert list(unit.circuits.all()) == [Circuit(channel="email", failures=1)]
+
+
+def test_deliveries_are_found_by_channel_and_counted_by_status(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        for number, (channel, status) in enumerate((("email", "sent"), ("sms", "in_doubt"), ("sms", "sent"))):
+            unit.deliveries.save(delivery(f"d{number}", channel=channel, status=status))
+        assert [each.delivery_id for each in unit.deliveries.of(channel="sms")] == ["d1", "d2"]
+        assert [each.delivery_id for each in unit.deliveries.of(channel="sms", status="sent", limit=1)] == ["d2"]
+        assert [unit.deliveries.count(status) for status in ("sent", "in_doubt", "failed")] == [2, 1, 0]
