@@ -33,7 +33,7 @@ SWEEP = "sweep"
 DISPATCH_TIMEOUT = timedelta(seconds=30)
 LOCAL_TIMEOUT = timedelta(seconds=10)
 #: A sweep that invites a million people takes its time; one whose worker died is begun anew after the other.
-_SWEEP_TIMEOUT = timedelta(hours=12)
+SWEEP_TIMEOUT = timedelta(hours=12)
 _SWEEP_HEARTBEAT = timedelta(seconds=20)
 _RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=60)
@@ -107,7 +107,7 @@ async def sweep() -> int:
     fired: int = await workflow.execute_activity(
         SWEEP,
         result_type=int,
-        start_to_close_timeout=_SWEEP_TIMEOUT,
+        start_to_close_timeout=SWEEP_TIMEOUT,
         heartbeat_timeout=_SWEEP_HEARTBEAT,
         retry_policy=_RETRY,
         summary="what is due",

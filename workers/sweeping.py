@@ -45,7 +45,13 @@ async def schedule_sweeps(client: Client, every: timedelta = SWEEP_EVERY) -> Non
 
 def _schedule(every: timedelta) -> Schedule:
     return Schedule(
-        action=ScheduleActionStartWorkflow(calls.SWEEP_WORKFLOW, id=SCHEDULE_ID, task_queue=calls.SWEEP_QUEUE),
+        action=ScheduleActionStartWorkflow(
+            calls.SWEEP_WORKFLOW,
+            id=SCHEDULE_ID,
+            task_queue=calls.SWEEP_QUEUE,
+            # One that hangs for whatever reason keeps others from starting no longer than this.
+            execution_timeout=calls.SWEEP_TIMEOUT,
+        ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
         policy=SchedulePolicy(
             overlap=ScheduleOverlapPolicy.SKIP,

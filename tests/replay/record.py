@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -63,17 +64,20 @@ def _write(plan: Plan, history: WorkflowHistory) -> Path:
     document = {
         "workflow_id": history.workflow_id,
         "plan": json.loads(plan_to_json(plan)),
-        "history": _without_machine(json.loads(history.to_json())),
+        "history": without_machine(json.loads(history.to_json())),
     }
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     return path
 
 
-def _without_machine(value: Any) -> Any:
+def without_machine(value: Any) -> Any:
     """The same without the name and processes of the machine that recorded it."""
     if isinstance(value, dict):
-        return {key: "recorder" if key == "identity" else _without_machine(each) for key, each in value.items()}
-    return [_without_machine(each) for each in value] if isinstance(value, list) else value
+        return {key: "recorder" if key == "identity" else without_machine(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_machine(each) for each in value]
+    # A sticky queue bears the name of its process.
+    return "recorder" if isinstance(value, str) and re.match(r"\d+@", value) else value
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from tests.workers.test_up import until
 from workers.activities.sweeps import SweepActivity
 from workers.loop import LoopThread
 from workers.sweeping import SCHEDULE_ID, schedule_sweeps
-from workers.worker import run_workers
+from workers.worker import sweep_worker
 
 pytestmark = pytest.mark.temporal
 
@@ -42,8 +43,12 @@ class Sweeping:
         """One more worker, with a connection of its own as another process has."""
         client = self.loop.run(Client.connect(self.client.service_client.config.target_host))
         sweeps = SweepActivity(shop.engine.sweeper, lambda: shop.now, self.woken.set)
-        workers = run_workers(client, None, (), with_journeys=False, sweeps=sweeps)  # type: ignore[arg-type]
-        self.loop.run(self._stack.enter_async_context(workers))
+        executor = self._stack.enter_context(ThreadPoolExecutor(1))
+
+        async def begin() -> None:
+            await self._stack.enter_async_context(sweep_worker(client, sweeps, executor))
+
+        self.loop.run(begin())
 
     def stop(self) -> None:
         self.loop.run(self._stack.aclose())
