@@ -72,23 +72,33 @@ class Telnyx(HttpAdapter[TelnyxSettings]):
         "20014": "config",  # the account is not verified
         "20100": "config",  # no credit
         "40001": "invalid_address",  # a landline, or no number that can be reached
+        "40010": "config",  # the sender is not registered
         "40012": "invalid_address",
         "40013": "config",  # the sender
+        "40100": "config",  # the sender is not set up for messages
         "40300": "opted_out",
+        "40301": "rejected",  # not from this sender to that number
         "40302": "unsupported",  # too long
         "40305": "config",  # the sender is not ours
         "40306": "config",  # the sender name is not set up
+        "40307": "config",  # the profile has another sender name
         "40309": "config",  # the account may not send to that country
         "40310": "invalid_address",
         "40312": "config",  # the profile is disabled
-        "40313": "config",  # the profile is missing
+        "40313": "config",  # the profile's secret is missing
         "40314": "config",  # the account's messaging is disabled
         "40315": "config",  # the sender is blocked for its record
         "40316": "unsupported",  # no text
         "40318": "transient",  # the queue is full
+        "40319": "rejected",  # not from this sender to that number
         "40320": "transient",  # the sender is out for a while
         "40321": "config",  # no sender in the profile can be used
         "40322": "rejected",  # the text
+        "40325": "config",  # the sender name
+        "40328": "unsupported",  # too long
+        "40329": "config",  # the sender is not verified
+        "40330": "config",  # the sender is not ready
+        "40331": "config",  # the profile lists no countries
         "40333": "config",  # the account's spending limit
     }
     #: Telnyx's words for what became of a message. None: progress that changes nothing for us.
