@@ -29,7 +29,7 @@ logger = logging.getLogger("sojourn.channels")
 
 
 class Circuits:
-    """The circuits of one project's channels. Every change is made under the circuit's lock, after the profile's."""
+    """The circuits of one project's channels. Every change is made under their lock, taken after the profile's."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -120,7 +120,8 @@ class Circuits:
 
     @staticmethod
     def _locked(unit: Unit, channel: str) -> Circuit | None:
-        unit.lock(f"circuit/{channel}")
+        # One lock for all: a message meets its channel's circuit and its backup's, and two channels may back each other.
+        unit.lock("circuits")
         return unit.circuits.find(channel)
 
     @staticmethod

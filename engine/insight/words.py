@@ -73,7 +73,10 @@ _WAITS: Mapping[str, str] = {
 def decision_words(decision: Decision) -> str:
     """What was decided for a send, on which channel, and until when it is held."""
     until = f", until {decision.until.isoformat().replace('+00:00', 'Z')}" if decision.until else ""
-    return f"{decision.channel}: {OUTCOMES[decision.outcome]}{until}"
+    what = OUTCOMES[decision.outcome]
+    if decision.inputs.get("circuit") == "open" and decision.until:
+        what = "held back: the provider is out; it goes as soon as that is back"
+    return f"{decision.channel}: {what}{until}"
 
 
 def trail_words(entry: TrailEntry) -> str:
