@@ -22,6 +22,7 @@ class Planbook:
         self.project = project
         self._by_digest: dict[str, Plan] = {}
         self._digests: dict[str, str] = {}
+        self._asking: dict[str, tuple[str, ...]] = {}
         #: Our own notices' plans, by name.
         self._notices = {plan.journey: plan for plan in notice_plans(project.channels)}
         for plan in self.everything:
@@ -84,17 +85,35 @@ class Planbook:
     @cached_property
     def definitions(self) -> Mapping[str, str]:
         """Of each tracked segment a hash of its condition, with those of the segments that it asks about."""
-        return {name: derived_id("s", *self._conditions(name)) for name in self.tracked_segments}
+        return {
+            segment: derived_id("s", segment, *(part for pair in sorted(conditions.items()) for part in pair))
+            for segment, conditions in self._tracked_conditions.items()
+        }
 
-    def _conditions(self, segment: str) -> list[str]:
-        found: dict[str, str] = {}
-        waiting = [segment]
-        while waiting:
-            name = waiting.pop()
-            if name not in found and name in self.project.segments:
-                found[name] = self.project.segments[name].condition
-                waiting += references(found[name]).segments
-        return [segment, *(part for name in sorted(found) for part in (name, found[name]))]
+    def segments_asking(self, event: str) -> tuple[str, ...]:
+        """Tracked segments that an event of a name may change, in the project's order."""
+        known = self._asking.get(event)
+        if known is None:
+            known = self._asking[event] = tuple(
+                name
+                for name, conditions in self._tracked_conditions.items()
+                if any(event in references(condition).events for condition in conditions.values())
+            )
+        return known
+
+    @cached_property
+    def _tracked_conditions(self) -> Mapping[str, Mapping[str, str]]:
+        """Of each tracked segment its condition and those of the segments that it asks about, by name."""
+        found: dict[str, dict[str, str]] = {}
+        for segment in self.tracked_segments:
+            conditions = found[segment] = {}
+            waiting = [segment]
+            while waiting:
+                name = waiting.pop()
+                if name not in conditions and name in self.project.segments:
+                    conditions[name] = self.project.segments[name].condition
+                    waiting += references(conditions[name]).segments
+        return found
 
     @cached_property
     def journeys_in_segments(self) -> frozenset[str]:

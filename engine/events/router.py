@@ -146,7 +146,7 @@ class Router:
             elif enrollment.waiting == "event":
                 self._arrive(unit, plan, enrollment, profile, event, now)
         self._dues.after_event(unit, profile, event, now)
-        self.refresh_memberships(unit, profile, event.received_at, now)
+        self.refresh_memberships(unit, profile, event.received_at, now, event=event.name)
         for plan in self._planbook.by_trigger_event.get(event.name, ()):
             facts = self._facts.of(unit, profile, now, event=event)
             if any(
@@ -234,15 +234,22 @@ class Router:
         self._dues.forget(unit, occurrence.profile_id)
 
     # ── memberships ──────────────────────────────────────────────────────────────────────────────────────────────────
-    def refresh_memberships(self, unit: Unit, profile: Profile, at: datetime, now: datetime) -> None:
+    def refresh_memberships(
+        self, unit: Unit, profile: Profile, at: datetime, now: datetime, *, event: str | None = None
+    ) -> None:
         """Evaluates what is tracked, and gives every change its effect: exits first, then entries.
 
-        What an edited definition has changed is no change of the person's, and is taken as given.
+        `event`: only an event of that name came, so only segments that ask for such can have changed (what time
+        changes, a sweep sees). What an edited definition has changed is no change of the person's, and is taken as
+        given.
         """
         tracked = self._planbook.tracked_segments
         if not tracked:
             return
         known = {membership.segment: membership for membership in unit.memberships.of(profile.profile_id)}
+        if event is not None:
+            asking = self._planbook.segments_asking(event)
+            tracked = tuple(segment for segment in tracked if segment in asking or segment not in known)
         facts = self._facts.of(unit, profile, now)
         changed: list[tuple[str, bool]] = []
         for segment in tracked:

@@ -51,7 +51,7 @@ def test_a_deploy_of_an_edited_segment_fills_it_in_and_tells_nobody(any_store: S
     edited = shop_with(any_store, 250, now=after(days=1)).open()
     edited.settle()
     assert vips(edited) == {"cid"}
-    edited.track("Page Viewed", "ben")
+    edited.track("Order Completed", "ben", total=0)
     edited.settle()
     assert told(edited) == told(before)
 
@@ -67,7 +67,7 @@ def test_after_a_deploy_a_change_of_the_persons_own_is_told(any_store: Store) ->
 def test_an_edit_that_was_not_deployed_yet_is_nobodys_change(any_store: Store) -> None:
     shop_of_spenders(any_store)
     edited = shop_with(any_store, 50, now=after(days=1))
-    edited.track("Page Viewed", "ana")
+    edited.track("Order Completed", "ana", total=0)
     edited.settle()
     assert (vips(edited), told(edited)) == ({"ana", "ben", "cid"}, {"ben": ["greet"], "cid": ["greet"]})
 
@@ -85,7 +85,7 @@ def test_an_exit_does_not_take_an_edit_for_a_change(any_store: Store) -> None:
     edited = Shop(
         any_store, leaving, segments={"vip": Segment(name="vip", title="Vips", condition="false")}, now=after(days=1)
     ).open()
-    edited.track("Page Viewed")
+    edited.track("Order Completed", total=0)
     edited.settle()
     assert [each.state for each in edited.enrollments()] == ["active"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +33,8 @@ SEGMENTS = {
         "spread": 'count("Order", where="event.total > 20", within="36h") == 1',
     }.items()
 }
+#: Those that an event of a name may change.
+ASKING = {"Order": ("vip", "at_risk", "keen", "spread"), "Visit": ("fresh", "keen")}
 #: Nobody stays inside, so that every change is an entry of its own.
 PLANS: tuple[Plan, ...] = tuple(
     plan(wait(seconds=1), journey=f"{segment}_{on}", triggers=(SegmentTrigger(segment=segment, on=on),))
@@ -59,9 +62,10 @@ class Oracle:
     inside: set[str] = field(default_factory=set)
     told: Counter[str] = field(default_factory=Counter)
 
-    def look(self, now: datetime) -> None:
+    def look(self, now: datetime, asking: Collection[str] = tuple(SEGMENTS)) -> None:
+        """At these segments; the others stay as they were."""
         facts = FakeFacts(now=now, profile=self.attributes, stored=tuple(self.events), segments=SEGMENTS)
-        members = {name for name, segment in SEGMENTS.items() if is_true(segment.condition, facts)}
+        members = {name for name in asking if is_true(SEGMENTS[name].condition, facts)} | self.inside.difference(asking)
         self.told.update(f"{name}_enter" for name in members - self.inside)
         self.told.update(f"{name}_leave" for name in self.inside - members)
         self.inside = members
@@ -102,8 +106,10 @@ def _happen(shop: Shop, oracle: Oracle, person: str, what: str, value: Any, now:
             at = now - timedelta(hours=7) if what == "late order" else now
             event = shop.track("Visit" if what == "visit" else "Order", person, at=at, total=value)
             assert event is not None
+            is_first = not (oracle.events or oracle.attributes)
             oracle.events.append(event)
-            oracle.look(now)
+            # What an event cannot change, time may have: that is a sweep's to see.
+            oracle.look(now, tuple(SEGMENTS) if is_first else ASKING[event.name])
         case "plan" | "renewal":
             if oracle.attributes.get(what) != value:
                 oracle.attributes[what] = value

@@ -41,10 +41,11 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """A person whose history grew, and their memberships before it did."""
+    """A person whose history grows by events of some names, and their memberships before; None: not here before."""
 
     profile: Profile
-    before: Mapping[str, bool]
+    names: frozenset[str]
+    before: Mapping[str, bool] | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,12 +96,17 @@ class EventRows:
     def take(self, unit: Unit, rows: Sequence[EventRow], now: datetime) -> Sequence[Outcome]:
         """In their order, whatever the batches: what is recent finds the history before it taken as given."""
         pasts: dict[str, _Past] = {}
-        outcomes = [self._take(unit, row, pasts, now) for row in rows]
+        names: dict[str, frozenset[str]] = {}
+        for row in rows:
+            names[row.user_id] = names.get(row.user_id, frozenset()) | {row.name}
+        outcomes = [self._take(unit, row, names[row.user_id], pasts, now) for row in rows]
         for past in pasts.values():
-            self.history.refresh(unit, past.profile, past.before, now)
+            self._settle(unit, past, now)
         return outcomes
 
-    def _take(self, unit: Unit, row: EventRow, pasts: dict[str, _Past], now: datetime) -> Outcome:
+    def _take(
+        self, unit: Unit, row: EventRow, names: frozenset[str], pasts: dict[str, _Past], now: datetime
+    ) -> Outcome:
         if unit.events.find(row.event_id) is not None:
             return "unchanged"
         is_new = unit.profiles.find_by("external", row.user_id) is None
@@ -108,9 +114,7 @@ class EventRows:
         if profile.erased_at is not None:
             return RowRefused("erased", "this person was erased: nothing more is kept about them", "user_id")
         if now - row.timestamp <= RECENT:
-            past = pasts.pop(profile.profile_id, None)
-            if past:
-                self.history.refresh(unit, past.profile, past.before, now)
+            self._settle(unit, pasts.pop(profile.profile_id, None), now)
             self.intake.track(
                 unit,
                 user_id=row.user_id,
@@ -121,9 +125,12 @@ class EventRows:
                 now=now,
             )
             return "taken"
-        if profile.profile_id not in pasts:
-            before = {} if is_new else self.history.before(unit, profile, now)
-            pasts[profile.profile_id] = _Past(profile, before)
+        past = pasts.get(profile.profile_id)
+        if past is None or row.name not in past.names:
+            # Under another id of theirs, where two were merged.
+            self._settle(unit, past, now)
+            before = None if is_new else self.history.before(unit, profile, names, now)
+            pasts[profile.profile_id] = _Past(profile, names, before)
         unit.events.add(
             Event(
                 event_id=row.event_id,
@@ -135,6 +142,10 @@ class EventRows:
             )
         )
         return "taken"
+
+    def _settle(self, unit: Unit, past: _Past | None, now: datetime) -> None:
+        if past is not None:
+            self.history.refresh(unit, past.profile, past.before, past.names, now)
 
     def _properties(self, event: str, given: Mapping[str, Any]) -> dict[str, Value]:
         types = (self.project.events or {}).get(event, {})
