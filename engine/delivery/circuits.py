@@ -120,7 +120,7 @@ class Circuits:
 
     @staticmethod
     def _locked(unit: Unit, channel: str) -> Circuit | None:
-        # One lock for all: a message meets its channel's circuit and its backup's, and two channels may back each other.
+        # One lock for all: a message meets its channel's circuit and its backup's, and two may back each other.
         unit.lock("circuits")
         return unit.circuits.find(channel)
 

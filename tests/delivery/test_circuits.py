@@ -233,6 +233,41 @@ def test_of_many_workers_one_has_the_probe(postgres_url: str) -> None:
         with_database.close()
 
 
+@pytest.mark.postgres
+def test_two_channels_that_back_each_other_do_not_lock_each_other_out(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    try:
+        database.migrate()
+        channels = {
+            "email": channel(backup="email_backup"), "email_backup": channel("email_backup", backup="email"),
+        }  # fmt: skip
+        first, second = send(topic="orders"), send("other", topic="orders", channels=("email_backup",))
+        providers = {name: Provider(during(OUT, DAY)) for name in channels}
+        others = {name: channel(name) for name in ("sms", "chat")}
+        shop = Shop(database, plan(first, second), providers=providers, channels=channels | others).open()
+        for provider in providers.values():
+            provider.shop = shop
+        came: list[Result] = []
+        start = Barrier(12)
+
+        def worker(enrollment: Enrollment, step_id: str) -> None:
+            start.wait()
+            came.append(shop.perform(enrollment, step_id))
+
+        threads = [
+            Thread(target=worker, args=(each, ("hello", "other")[number % 2]))
+            for number, each in enumerate(people(shop, 12))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(came) == 12
+        assert all(isinstance(result, WaitUntil) for result in came)
+    finally:
+        database.close()
+
+
 # ── what waits ───────────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("expires", [600, None])
 def test_it_waits_no_longer_than_its_time_and_then_has_failed(any_store: Store, expires: int | None) -> None:
