@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime, timedelta
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -24,6 +25,8 @@ from engine.store import Store, Unit
 
 #: Members between two notes of how far a schedule has come.
 _ASKED_AT_ONCE = 100
+#: Members found by one query: between two of them the sweep gives a sign of life.
+_FOUND_AT_ONCE = 10_000
 
 
 class Sweeper:
@@ -169,8 +172,8 @@ class Sweeper:
     def _broadcast(self, row: Due, now: datetime, on_piece: Callable[[], None]) -> None:
         """A schedule in the project's zone: every member, one by one; the row moves on once all have been asked.
 
-        One query finds who is a member; under the lock of each it is asked again. The row says how far it has come, so
-        a sweep killed half-way goes on there.
+        Queries find who is a member, some thousands at a time; under the lock of each it is asked again. The row says
+        how far it has come, so a sweep killed half-way goes on there.
         """
         zone = schedule.find_zone(self._facts.project.timezone)
         with self._store.transaction() as unit:
@@ -180,23 +183,29 @@ class Sweeper:
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
                 self._dues.put_project_schedules(unit, now)
                 return
-            # Here, so that who plays in memory, on as many processes as there are, loads no SQLAlchemy.
-            from engine.storage.segments.members import members
-
-            found = members(unit, self._facts.project, trigger.to, now, facts_source=self._facts)
-            waiting = deque(profile_id for profile_id in found if profile_id > row.basis)
         at = row.due_at
-        while waiting:
-            asked = [waiting.popleft() for _ in range(min(_ASKED_AT_ONCE, len(waiting)))]
-            for profile_id in asked:
-                with self._store.transaction(profile_id) as unit:
-                    self._invite(unit, plan, trigger, profile_id, at, now)
+        while found := self._members(trigger.to, row.basis, now):
             on_piece()
-            reached = replace(row, basis=asked[-1])
-            if not self._move_on(row, reached):
-                return
-            row = reached
+            for start in range(0, len(found), _ASKED_AT_ONCE):
+                asked = found[start : start + _ASKED_AT_ONCE]
+                for profile_id in asked:
+                    with self._store.transaction(profile_id) as unit:
+                        self._invite(unit, plan, trigger, profile_id, at, now)
+                on_piece()
+                reached = replace(row, basis=asked[-1])
+                if not self._move_on(row, reached):
+                    return
+                row = reached
         self._move_on(row, replace(row, due_at=schedule.next_fire(trigger.cron, zone, max(at, now)), basis=""))
+
+    def _members(self, segment: str, after: str, now: datetime) -> list[str]:
+        # Here, so that who plays in memory, on as many processes as there are, loads no SQLAlchemy.
+        from engine.storage.segments.members import members
+
+        with self._store.transaction() as unit:
+            found = members(unit, self._facts.project, segment, now, facts_source=self._facts, after=after)
+            with closing(found):
+                return list(islice(found, _FOUND_AT_ONCE))
 
     def _move_on(self, row: Due, to: Due) -> bool:
         """False where another sweep has moved the row meanwhile: it has come further, and goes on."""

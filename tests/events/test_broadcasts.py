@@ -79,6 +79,14 @@ def test_killed_half_way_it_goes_on_from_its_last_note(any_store: Store) -> None
     assert (row(any_store).due_at, row(any_store).basis) == (after(hours=46), "")
 
 
+def test_members_are_found_some_at_a_time(any_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.events.sweeps._FOUND_AT_ONCE", 4)
+    shop = open_shop(any_store, gold=10, others=3)
+    shop.engine.sweeper.sweep(shop.now)
+    assert entered(shop, 13) == [[FIRES_AT]] * 10 + [[]] * 3
+    assert row(any_store).due_at == after(hours=46)
+
+
 def test_another_sweep_in_between_changes_nothing(any_store: Store) -> None:
     people = _ASKED_AT_ONCE + 5
     shop = open_shop(any_store, gold=people, others=0)
@@ -86,7 +94,8 @@ def test_another_sweep_in_between_changes_nothing(any_store: Store) -> None:
     pieces = count()
 
     def between() -> None:
-        if next(pieces) == 0:
+        # After the members were found, and again after the first of them were asked.
+        if next(pieces) < 2:
             other.engine.sweeper.sweep(other.now)
 
     shop.engine.sweeper.sweep(shop.now, on_piece=between)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -25,15 +25,18 @@ if TYPE_CHECKING:
 _BATCH = 1_000
 
 
-def members(unit: Unit, project: Project, segment: str, now: datetime, *, facts_source: FactsSource) -> Iterator[str]:
+def members(
+    unit: Unit, project: Project, segment: str, now: datetime, *, facts_source: FactsSource, after: str = ""
+) -> Generator[str, None, None]:
     """Ids of the profiles in a segment at `now`, ascending, read as they are asked for; nobody erased is among them.
 
-    Raises NotFound where the project has no such segment.
+    `after`: only ids behind this one. Raises NotFound where the project has no such segment.
     """
     _need(project, segment)
     if isinstance(unit, SqlUnit):
-        return _in_sql(unit.connection, project, segment, now, facts_source)
-    return _in_memory(unit, unit.profiles.all_ids(), segment, now, facts_source)
+        return _in_sql(unit.connection, project, segment, now, facts_source, after)
+    everybody = [profile_id for profile_id in unit.profiles.all_ids() if profile_id > after]
+    return _in_memory(unit, everybody, segment, now, facts_source)
 
 
 def count(unit: Unit, project: Project, segment: str, now: datetime, *, facts_source: FactsSource) -> int:
@@ -66,23 +69,24 @@ def _need(project: Project, segment: str) -> None:
 
 
 def _in_sql(
-    connection: Connection, project: Project, segment: str, now: datetime, facts_source: FactsSource
-) -> Iterator[str]:
+    connection: Connection, project: Project, segment: str, now: datetime, facts_source: FactsSource, after: str
+) -> Generator[str, None, None]:
     compiled = compile_segment(project, segment, now, connection.dialect.name)
     columns: list[Sql] = [compiled.profile_id]
     if not isinstance(compiled.verdict, Exact | Unknown):
         columns.append(sql_of(compiled.verdict).label("is_sure"))
-    statement = compiled.query(*columns).order_by(compiled.profile_id)
-    rows = connection.execute(statement, execution_options={"yield_per": _BATCH})
-    if isinstance(compiled.verdict, Exact):
-        yield from rows.scalars()
-        return
-    needs = Needs.of(project, segment)
-    for batch in rows.partitions():
-        asked = [row[0] for row in batch if not _is_certain(row)]
-        unit = load(connection, asked, needs)
-        finished = set(_in_memory(unit, asked, segment, now, facts_source))
-        yield from (row[0] for row in batch if _is_certain(row) or row[0] in finished)
+    statement = compiled.query(*columns).where(compiled.profile_id > after).order_by(compiled.profile_id)
+    # Closed with the generator: who stops half-way leaves no cursor behind on the connection.
+    with connection.execute(statement, execution_options={"yield_per": _BATCH}) as rows:
+        if isinstance(compiled.verdict, Exact):
+            yield from rows.scalars()
+            return
+        needs = Needs.of(project, segment)
+        for batch in rows.partitions():
+            asked = [row[0] for row in batch if not _is_certain(row)]
+            unit = load(connection, asked, needs)
+            finished = set(_in_memory(unit, asked, segment, now, facts_source))
+            yield from (row[0] for row in batch if _is_certain(row) or row[0] in finished)
 
 
 def _is_certain(row: Row[Any]) -> bool:
@@ -91,7 +95,7 @@ def _is_certain(row: Row[Any]) -> bool:
 
 def _in_memory(
     unit: Unit, profile_ids: Sequence[str], segment: str, now: datetime, facts_source: FactsSource
-) -> Iterator[str]:
+) -> Generator[str, None, None]:
     for profile_id in profile_ids:
         profile = unit.profiles.find(profile_id)
         if profile is not None and facts_source.of(unit, profile, now).in_segment(segment):
