@@ -12,14 +12,21 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from temporalio.client import Client, ScheduleOverlapPolicy
+from temporalio.service import RPCError, RPCStatusCode
 
+from engine.errors import Conflict
 from engine.plan.model import ScheduleTrigger
 from engine.project import Segment
 from engine.storage.database import Database
+from engine.storage.memory import MemoryStore
 from tests.factories import Shop, plan, wait
 from tests.workers.test_up import until
+from workers.activities.steps import StepActivities
 from workers.activities.sweeps import SweepActivity
+from workers.embedded import DevServer
 from workers.loop import LoopThread
+from workers.process import TemporalSide
+from workers.settings import Settings
 from workers.sweeping import SCHEDULE_ID, schedule_sweeps
 from workers.worker import sweep_worker
 
@@ -214,3 +221,21 @@ def test_a_row_that_raises_holds_up_no_other_and_is_told_without_data(
     assert "failed with ValueError" in caplog.text
     with database.transaction() as unit:
         assert unit.dues.find("schedule", shop.id_of("ana"), f"{journey}#x") is not None
+
+
+def test_a_temporal_that_lets_us_make_no_schedule_is_told_at_the_start(
+    dev_server: DevServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_client: Client) -> None:
+        raise RPCError("schedules are not for user ana@example.com", RPCStatusCode.PERMISSION_DENIED, b"")
+
+    monkeypatch.setattr("workers.process.schedule_sweeps", refuse)
+    shop = Shop(MemoryStore())
+    side = TemporalSide(Settings(), dev_server.address)
+    activities = StepActivities(shop.engine.performer, lambda: shop.now)
+    sweeps = SweepActivity(shop.engine.sweeper, lambda: shop.now, lambda: None)
+    with pytest.raises(Conflict) as raised:
+        side.start(activities, (), with_journeys=False, sweeps=sweeps)
+    side.stop()
+    assert "make a schedule (PERMISSION_DENIED)" in str(raised.value)
+    assert "ana@example.com" not in str(raised.value)
