@@ -17,7 +17,6 @@ from engine.simulator.world import World
 
 #: Nothing that works settles in more rounds at one instant; what does not is a cycle that makes no time pass.
 _MOST_ROUNDS = 1000
-_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 class SimulatedCarrier(Carrier, Protocol):
@@ -51,7 +50,7 @@ def play(
     The end is `until`, else when nothing is pending any more, after 400 days at the latest. `rows` are read as time
     goes on, in place of the scenario's own: by time, none before the start.
     """
-    with _rarely_collected():
+    with _uncollected():
         return _play(world, carrier, on_progress, rows)
 
 
@@ -94,14 +93,19 @@ def _play(
 
 
 @contextmanager
-def _rarely_collected() -> Iterator[None]:
-    """Whatever a world makes, its store keeps: searching it for garbage all the time costs an eighth of the play."""
-    before = gc.get_threshold()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
+def _uncollected() -> Iterator[None]:
+    """Whatever a world makes, its store keeps, and what it drops goes by itself: to search it for garbage, meanwhile or
+    as so much that is young at the end, would cost a tenth of the play and find nothing."""
+    is_collecting = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        # All of it is old now, without having been looked through.
+        gc.freeze()
+        gc.unfreeze()
+        if is_collecting:
+            gc.enable()
 
 
 def _settle(world: World, carrier: SimulatedCarrier, now: datetime) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from datetime import timedelta
 
 from engine.language.diagnostics import Problems
@@ -9,6 +11,10 @@ from engine.plan.model import Awaited, EventExit, InactiveTrigger, Plan, Repeat,
 from engine.simulator.observed import Observed
 from engine.simulator.reading import read_scenarios
 from engine.simulator.runner import run_scenarios, virtual_driver
+from engine.simulator.timeline import play
+from engine.simulator.virtual import VirtualCarrier
+from engine.simulator.world import World
+from engine.storage.memory import MemoryStore
 from tests.factories import NOW, after, plan, project, send, wait
 
 
@@ -76,3 +82,20 @@ def test_rows_before_the_start_are_history_and_bring_nothing_about() -> None:
 def test_an_outage_lasts_as_long_as_it_is_said_to() -> None:
     rows = "events: [{at: 0m, provider: email, fails: outage, for: 31s}, {at: 0m, profile: ana, event: Cart Updated}]"
     assert [row["at"] - NOW for row in played(rows, plan(send())).messages] == [timedelta(seconds=90)]
+
+
+def test_a_world_that_nobody_has_any_more_is_gone_without_a_search_for_garbage() -> None:
+    shop, problems = project(plan(wait(days=3), send())), Problems()
+    (scenario,) = read_scenarios(
+        "t.yml", f"scenario: one\nstart: {NOW.isoformat()}\n{CART}\nexpect: {{}}\n".encode(), shop, problems
+    )
+    world = World(shop, scenario, MemoryStore())
+    play(world, VirtualCarrier(world.engine, world.clock))
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        store = weakref.ref(world.store)
+        del world
+        assert store() is None
+    finally:
+        gc.enable()

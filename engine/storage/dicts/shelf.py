@@ -57,6 +57,8 @@ class Index(Generic[V]):
         for entries in groups.values():
             entries.sort()
         self._kept.append(self)
+        # Who is in the list does not need it: a circle would keep a store alive that nobody has any more.
+        del self._kept
         return groups
 
     def all(self, group: Hashable = None) -> list[V]:
