@@ -11,8 +11,9 @@ import json
 import sqlite3
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import accumulate, islice
 from pathlib import Path
 from time import perf_counter, process_time
@@ -63,37 +64,42 @@ def main(people: int = PEOPLE, events: int = EVENTS, arriving: int = ARRIVING) -
         }
         for name, (few, many) in urls.items():
             clock = process_time if name == "sqlite" else perf_counter
-            before = _measure(few, 0, 0, arriving, clock)
-            after = _measure(many, people, events, arriving, clock)
-            for what, cost in after.items():
-                figures[f"{name}_{what}_ratio"] = cost / before[what]
+            names = list(islice(_busy(people, events), arriving))
+            shops = (_opened(few, names), _opened(many, names, people, events))
+            for what, (before, after) in _measure(shops, names, clock).items():
+                figures[f"{name}_{what}_ratio"] = after / before
                 print(
-                    f"{name:<11} {what:<8} {before[what] * 1e6:7,.0f} µs in an empty store, {cost * 1e6:7,.0f} µs "
-                    f"among {events:,} events of {people:,} people: x{cost / before[what]:.2f}",
+                    f"{name:<11} {what:<8} {before * 1e6:7,.0f} µs in an empty store, {after * 1e6:7,.0f} µs "
+                    f"among {events:,} events of {people:,} people: x{after / before:.2f}",
                     flush=True,
                 )
     return figures
 
 
-def _measure(url: str, people: int, events: int, arriving: int, clock: Callable[[], float]) -> dict[str, float]:
+def _opened(url: str, names: Iterable[str], people: int = 0, events: int = 0) -> Shop:
     database = Database(url)
     database.migrate()
     shop = Shop(database, *PLANS, segments=SEGMENTS).open()
     if people:
         fill(url, people, events)
-    names = list(islice(_busy(people or PEOPLE, events or EVENTS), arriving))
     # Whoever comes here has come before: what is measured is an event, not how a person is made.
     for person in dict.fromkeys(names):
         shop.track("Product Viewed", person)
     shop.engine.router.route_all(NOW)
-    costs: dict[str, list[float]] = {"taken in": [], "routed": [], "swept": []}
+    return shop
+
+
+def _measure(
+    shops: tuple[Shop, Shop], names: Sequence[str], clock: Callable[[], float]
+) -> dict[str, tuple[float, float]]:
+    """Seconds in one store and in the other: in turns, so that whoever else is at work slows both."""
+    costs: dict[str, tuple[list[float], list[float]]] = {what: ([], []) for what in ("taken in", "routed", "swept")}
     for number, person in enumerate(names):
-        _timed(costs["taken in"], clock, lambda person=person, number=number: _track(shop, person, number))
-        _timed(costs["routed"], clock, lambda: shop.engine.router.route_all(NOW))
-    for _ in range(50):
-        _timed(costs["swept"], clock, lambda: shop.engine.sweeper.sweep(NOW))
-    database.close()
-    return {what: statistics.fmean(sorted(each)[: len(each) * 99 // 100]) for what, each in costs.items()}
+        for place, shop in enumerate(shops):
+            _timed(costs["taken in"][place], clock, partial(_track, shop, person, number))
+            _timed(costs["routed"][place], clock, partial(shop.engine.router.route_all, NOW))
+            _timed(costs["swept"][place], clock, partial(shop.engine.sweeper.sweep, NOW))
+    return {what: (statistics.median(few), statistics.median(many)) for what, (few, many) in costs.items()}
 
 
 def _track(shop: Shop, person: str, number: int) -> None:

@@ -48,6 +48,84 @@ class _Past:
     before: Mapping[str, bool] | None
 
 
+class _Batch:
+    """The rows of one transaction: what they need is read together, and the past that they tell is written together."""
+
+    def __init__(self, intake: Intake, history: History, unit: Unit, rows: Sequence[EventRow], now: datetime) -> None:
+        self._intake = intake
+        self._history = history
+        self._unit = unit
+        self._now = now
+        self._known = unit.events.known({row.event_id for row in rows})
+        self._owners = unit.profiles.owners("external", {row.user_id for row in rows})
+        found = unit.profiles.find_each(set(self._owners.values()))
+        self._profiles = {profile.profile_id: profile for profile in found}
+        self._names: dict[str, frozenset[str]] = {}
+        for row in rows:
+            self._names[row.user_id] = self._names.get(row.user_id, frozenset()) | {row.name}
+        self._events: list[Event] = []
+        self._pasts: dict[str, _Past] = {}
+
+    def take(self, row: EventRow) -> Outcome:
+        if row.event_id in self._known:
+            return "unchanged"
+        is_new = row.user_id not in self._owners
+        profile = self._profile(row.user_id)
+        if profile.erased_at is not None:
+            return RowRefused("erased", "this person was erased: nothing more is kept about them", "user_id")
+        self._known.add(row.event_id)
+        if self._now - row.timestamp <= RECENT:
+            if profile.profile_id in self._pasts:
+                self.settle()
+            self._intake.track(
+                self._unit,
+                user_id=row.user_id,
+                name=row.name,
+                properties=row.properties,
+                timestamp=row.timestamp,
+                message_id=row.message_id,
+                now=self._now,
+            )
+            return "taken"
+        past = self._pasts.get(profile.profile_id)
+        if past is not None and row.name not in past.names:
+            # Under another id of theirs, where two were merged.
+            self.settle()
+            past = None
+        if past is None:
+            names = self._names[row.user_id]
+            before = None if is_new else self._history.before(self._unit, profile, names, self._now)
+            self._pasts[profile.profile_id] = _Past(profile, names, before)
+        self._events.append(
+            Event(
+                event_id=row.event_id,
+                profile_id=profile.profile_id,
+                name=row.name,
+                timestamp=row.timestamp,
+                received_at=self._now,
+                properties=row.properties,
+            )
+        )
+        return "taken"
+
+    def settle(self) -> None:
+        """Writes the past that was told, and takes what it has changed as given."""
+        if self._events:
+            self._unit.events.add_each(self._events)
+            self._events = []
+        for past in self._pasts.values():
+            self._history.refresh(self._unit, past.profile, past.before, past.names, self._now)
+        self._pasts = {}
+
+    def _profile(self, user_id: str) -> Profile:
+        owner = self._owners.get(user_id)
+        if owner is None:
+            profile = self._intake.ensure(self._unit, "external", user_id, self._now)
+            self._owners[user_id] = owner = profile.profile_id
+            self._profiles[owner] = profile
+        return self._profiles[owner]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventRows:
     """Takes events in."""
@@ -95,57 +173,10 @@ class EventRows:
 
     def take(self, unit: Unit, rows: Sequence[EventRow], now: datetime) -> Sequence[Outcome]:
         """In their order, whatever the batches: what is recent finds the history before it taken as given."""
-        pasts: dict[str, _Past] = {}
-        names: dict[str, frozenset[str]] = {}
-        for row in rows:
-            names[row.user_id] = names.get(row.user_id, frozenset()) | {row.name}
-        outcomes = [self._take(unit, row, names[row.user_id], pasts, now) for row in rows]
-        for past in pasts.values():
-            self._settle(unit, past, now)
+        batch = _Batch(self.intake, self.history, unit, rows, now)
+        outcomes = [batch.take(row) for row in rows]
+        batch.settle()
         return outcomes
-
-    def _take(
-        self, unit: Unit, row: EventRow, names: frozenset[str], pasts: dict[str, _Past], now: datetime
-    ) -> Outcome:
-        if unit.events.find(row.event_id) is not None:
-            return "unchanged"
-        is_new = unit.profiles.find_by("external", row.user_id) is None
-        profile = self.intake.ensure(unit, "external", row.user_id, now)
-        if profile.erased_at is not None:
-            return RowRefused("erased", "this person was erased: nothing more is kept about them", "user_id")
-        if now - row.timestamp <= RECENT:
-            self._settle(unit, pasts.pop(profile.profile_id, None), now)
-            self.intake.track(
-                unit,
-                user_id=row.user_id,
-                name=row.name,
-                properties=row.properties,
-                timestamp=row.timestamp,
-                message_id=row.message_id,
-                now=now,
-            )
-            return "taken"
-        past = pasts.get(profile.profile_id)
-        if past is None or row.name not in past.names:
-            # Under another id of theirs, where two were merged.
-            self._settle(unit, past, now)
-            before = None if is_new else self.history.before(unit, profile, names, now)
-            pasts[profile.profile_id] = _Past(profile, names, before)
-        unit.events.add(
-            Event(
-                event_id=row.event_id,
-                profile_id=profile.profile_id,
-                name=row.name,
-                timestamp=row.timestamp,
-                received_at=now,
-                properties=row.properties,
-            )
-        )
-        return "taken"
-
-    def _settle(self, unit: Unit, past: _Past | None, now: datetime) -> None:
-        if past is not None:
-            self.history.refresh(unit, past.profile, past.before, past.names, now)
 
     def _properties(self, event: str, given: Mapping[str, Any]) -> dict[str, Value]:
         types = (self.project.events or {}).get(event, {})

@@ -16,7 +16,7 @@ from engine.events.intake import Intake
 from engine.store import Store
 
 #: Rows in one transaction: enough to share its cost, few enough that nobody waits long for a lock.
-BATCH = 100
+BATCH = 250
 
 R = TypeVar("R")
 
