@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +18,8 @@ from engine.delivery.model import Delivery
 from engine.plan.effects import Perform
 from engine.profiles.model import Event, Profile
 from engine.rendering import links
-from engine.store import LinkRecord
+from engine.storage.memory import MemoryStore
+from engine.store import LinkRecord, Store
 from tests.web.conftest import KEY, NOW, Shop, serving
 
 MAIL = "ana@example.com"
@@ -407,3 +410,44 @@ def test_the_links_of_a_message_that_was_really_sent_work(
     assert [record.action for record in records(shop, ana)] == ["withdraw"]
     (preferences,) = re.findall(r'href="http://127.0.0.1(/p/[^"]+)"', message.html or "")
     assert ticked(stranger.get(preferences).text)["cart|email"] is False
+
+
+def test_a_link_of_a_message_that_was_really_sent_is_counted_on_its_way(
+    shop_folder: Path, open_shop: Callable[[Store], Shop]
+) -> None:
+    project, template = shop_folder / "sojourn.yml", shop_folder / "templates/email/reminder.html"
+    project.write_text(project.read_text() + "tracking: {clicks: true, opens: true, utm: {campaign: carts}}\n")
+    template.write_text(template.read_text() + '<a href="https://shop.example/cart?id=1#top">Your cart</a>')
+    shop = open_shop(MemoryStore())
+    with shop.store.transaction() as unit:
+        ana = shop.engine.intake.ensure(unit, "external", "ana", NOW)
+        ana = shop.engine.intake.set_attributes(unit, ana, {"email": MAIL}, NOW)
+        shop.engine.ledger.grant(
+            unit, profile=ana, channel="email", topic="cart", occurred_at=NOW - timedelta(days=9), now=NOW,
+            actor="person", source="form:checkout", wording="v1",
+        )  # fmt: skip
+        shop.engine.intake.track(
+            unit, user_id="ana", name="Cart Updated", properties={"cart_id": "c1"}, timestamp=NOW, message_id="m1",
+            now=NOW,
+        )  # fmt: skip
+    shop.engine.router.route_all(shop.now)
+    with shop.store.transaction() as unit:
+        (enrollment,) = unit.enrollments.active(ana.profile_id)
+    step = Perform(step_id="reminder", visit=1, attempt=1, reached_at=shop.now)
+    assert shop.engine.performer.perform(enrollment.enrollment_id, step, shop.now).kind == "sent"
+    (message,) = shop.inbox.messages()
+    paths = dict(re.findall(r'"http://127.0.0.1/([upro])/([^"]+)"', message.html or ""))
+    assert set(paths) == {"u", "p", "r", "o"}
+    with serving(shop) as url:
+        answer = httpx.get(f"{url}/r/{paths['r']}")
+        assert httpx.get(f"{url}/o/{paths['o']}").status_code == 200
+    target = (
+        "https://shop.example/cart?id=1&utm_source=shop&utm_medium=email&utm_campaign=carts&utm_content=reminder#top"
+    )
+    assert (answer.status_code, answer.headers["location"]) == (302, target)
+    [clicked], [opened] = (events(shop, ana, name) for name in ("Email Link Clicked", "Email Opened"))
+    assert (clicked.properties["journey"], clicked.properties["step"], clicked.properties["url"]) == (
+        "cart", "reminder", target
+    )  # fmt: skip
+    assert opened.properties["step"] == "reminder"
+    assert f"Your cart (http://127.0.0.1/r/{paths['r']})" in message.text
