@@ -305,8 +305,8 @@ class Dispatcher:
                 fail(unit, delivery, claim.decision, type(answer).__name__)
         return unit.deliveries.find(delivery.delivery_id) or delivery
 
-    def resend(self, passage: Passage, known: Delivery) -> Claim | Outcome:
-        """Claims a message in doubt once more because ops say so, or says why it may not go now.
+    def resend(self, passage: Passage, known: Delivery) -> Claim | str:
+        """Claims a message in doubt once more because ops say so, or says by its code why it may not go now.
 
         It stays `in_doubt`: nobody performs its step again, so a crash must leave it where ops see it. What the gate
         refuses is undone by the caller, who rolls back.
@@ -319,7 +319,7 @@ class Dispatcher:
             return verdict.outcome
         claim = self._claim(passage, verdict, known, known.via, is_doubtful=self._can_repeat(known))
         if not isinstance(claim, Claim):
-            return claim.outcome if isinstance(claim, Sent) else "failed"
+            return claim.outcome if isinstance(claim, Sent) else CIRCUIT_OPEN
         deliveries.save(replace(claim.delivery, status="in_doubt"))
         return claim
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from engine.delivery.circuit import Circuit
 from engine.delivery.message import Receipt
 from engine.enrollment.model import Enrollment
 from engine.errors import (
@@ -153,7 +154,7 @@ def test_two_who_resend_at_once_send_one(any_store: Store) -> None:
     assert shop.received == [delivery_id]
 
 
-@pytest.mark.parametrize("why", ["withdrawn", "quiet", "ordered", "left", "expired", "erased"])
+@pytest.mark.parametrize("why", ["withdrawn", "quiet", "ordered", "left", "expired", "erased", "out"])
 def test_it_is_decided_anew_whether_it_may_go(any_store: Store, why: str) -> None:
     quiet = (QuietHours(from_="11:01", to="12:00"),) if why == "quiet" else ()
     step = send(in_doubt="hold", expires_seconds=100 if why == "expired" else None)
@@ -168,6 +169,10 @@ def test_it_is_decided_anew_whether_it_may_go(any_store: Store, why: str) -> Non
         case "left":
             shop.engine.performer.finish(enrollment.enrollment_id, "exit", shop.now)
             said = r"the enrollment has ended \(`exit`\)"
+        case "out":
+            with shop.store.transaction() as unit:
+                unit.circuits.save(Circuit(channel="email", state="open", opened_at=shop.now, probe_at=after(hours=1)))
+            said = "`circuit_open` by now"
         case "erased":
             shop.erase()
             said = "erased"
