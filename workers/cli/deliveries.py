@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from workers.cli.console import print_table, tell_error
-from workers.cli.project import ProjectFolder, open_installation
+from workers.cli.project import ProjectFolder, login_name, open_installation
 
 _HEADINGS = ("sent_at", "delivery_id", "profile_id", "journey", "step", "channel", "via", "status", "error")
 _DONE = {"sent": "is sent", "failed": "has failed", "in_doubt": "is still in doubt"}
@@ -81,7 +80,7 @@ def resolve(
         for delivery_id in delivery_ids:
             try:
                 resolved = installation.engine.resolver.resolve(
-                    delivery_id, said[0], installation.clock(), actor=actor or _login(), note=note
+                    delivery_id, said[0], installation.clock(), actor=actor or login_name(), note=note
                 )
             except Conflict as conflict:
                 tell_error(conflict)
@@ -98,11 +97,3 @@ def resolve(
         typer.echo(json.dumps({"deliveries": rows}, ensure_ascii=False, indent=2))
     if not is_done:
         raise typer.Exit(1)
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container whose user has no name.
-        return "command line"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from workers.bootstrap import Installation
 
 ProjectFolder = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
+
+
+def login_name() -> str:
+    """Who is at the keyboard: the actor of what is done here, unless another is named."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container whose user has no name.
+        return "command line"
 
 
 def open_project(folder: Path) -> Project:

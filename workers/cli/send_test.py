@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from engine.insight import activity, people
-from workers.cli.project import ProjectFolder, open_installation
+from workers.cli.project import ProjectFolder, login_name, open_installation
 from workers.cli.why import Form
 
 
@@ -24,6 +23,7 @@ def send_test(
     profile: Annotated[str, typer.Option("--profile", help="Whose message it is: an id, an email or a phone.")],
     to: Annotated[str, typer.Option("--to", help="Where it goes: your own address, on the step's channel.")],
     channel: Annotated[str | None, typer.Option("--channel", help="Default: the first of the step.")] = None,
+    actor: Annotated[str | None, typer.Option("--actor", help="Who sends it. Default: your login name.")] = None,
     project: ProjectFolder = Path(),
     form: Form = "text",
 ) -> None:
@@ -37,7 +37,7 @@ def send_test(
             profile_id=person.profile_id,
             to=to,
             channel=channel,
-            actor=getpass.getuser(),
+            actor=actor or login_name(),
             now=installation.clock(),
         )
     if form == "json":
