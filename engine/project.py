@@ -28,7 +28,7 @@ class Channel:
     rate_per_second: float | None = None
     #: Name of the channel that takes over in an outage.
     backup: str | None = None
-    #: What becomes of its messages in doubt, where their step does not say. None: marketing is held, all else is resent.
+    #: Of its messages in doubt, where their step does not say. None: marketing is held, all else is resent.
     in_doubt: InDoubt | None = None
     #: The folder under `templates/`: the channel's own name unless it says otherwise.
     templates: str = ""
