@@ -89,6 +89,15 @@ def test_the_official_client_reads_our_refusals(segment: Client, stored_shop: Sh
     assert refused.value.message.startswith("batch[0]: `timezone` is unknown")
 
 
+def test_an_alias_of_somebody_elses_device_is_refused_with_its_place(segment: Client, stored_shop: Shop) -> None:
+    segment.identify("ana", {}, anonymous_id="kiosk")
+    with pytest.raises(APIError) as refused:
+        segment.alias("kiosk", "ben")
+    assert refused.value.status == 409
+    assert refused.value.message.startswith("batch[0]: `previousId` is a device on which another known person")
+    assert find(stored_shop.store, "ben") is None
+
+
 def test_concurrent_requests_share_transactions_and_none_is_lost(stored_shop: Shop) -> None:
     with serving(stored_shop) as served, httpx.Client(base_url=served, headers=basic(WRITE_KEY)) as client:
 
