@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -49,6 +50,65 @@ def test_a_profile_comes_back_as_it_went_in(any_store: Store) -> None:
     assert found == saved
     assert list(found.attributes) == list(AWKWARD)
     assert type(found.attributes["whole"]) is float
+
+
+def test_when_an_attribute_was_set_comes_back_to_the_microsecond(any_store: Store) -> None:
+    saved = profile(set_at={"email": at(micros=1), "attribute.a\x00b": at(5), "chat.team": at(-60)})
+    with any_store.transaction() as unit:
+        unit.profiles.save(saved)
+    with any_store.transaction() as unit:
+        assert unit.profiles.find("p1") == saved
+
+
+def test_the_identifiers_of_a_profile_are_listed_in_order(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        unit.profiles.save(profile(external_id="c1", email="a@shop.example"))
+        unit.profiles.identify("anonymous", "cookie-2", "p1")
+        unit.profiles.identify("anonymous", "cookie-1", "p1")
+        assert unit.profiles.identifiers("p1") == [
+            ("anonymous", "cookie-1"), ("anonymous", "cookie-2"), ("email", "a@shop.example"), ("external", "c1"),
+        ]  # fmt: skip
+        assert unit.profiles.identifiers("p2") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, "v5"),
+        ({"name": "bought"}, "v3"),
+        ({"name": "bought", "until": at(1)}, "v2"),
+        ({"until": at(0)}, "v1"),
+        ({"until": at(-1)}, None),
+        ({"source": "intake"}, "v4"),
+        ({"name": "seen", "source": "receipt", "until": at(9)}, "v5"),
+        ({"name": "left"}, None),
+    ],
+)
+def test_the_last_event_is_the_newest_and_of_two_at_once_the_one_that_came_later(
+    any_store: Store, asked: dict[str, Any], found: str | None
+) -> None:
+    with any_store.transaction() as unit:
+        for event_id, name, minute, source in (
+            ("v3", "bought", 2, "intake"), ("v1", "bought", 0, "intake"), ("v0", "bought", 1, "intake"),
+            ("v2", "bought", 1, "intake"), ("v4", "seen", 3, "intake"), ("v5", "seen", 4, "receipt"),
+        ):  # fmt: skip
+            unit.events.add(event(event_id, name=name, timestamp=at(minute), source=source))
+        unit.events.add(event("other", profile_id="p2", timestamp=at(8)))
+        last = unit.events.last("p1", **asked)
+    assert (last.event_id if last else None) == found
+
+
+def test_memberships_are_settled_by_definition_and_by_what_was_told(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        for person, segment, definition, is_member, told in (
+            ("p1", "vip", "d1", True, None), ("p2", "vip", "d1", True, False), ("p3", "vip", "d0", True, None),
+            ("p4", "vip", None, False, None), ("p5", "other", "d1", True, None), ("p6", "vip", "d1", False, False),
+        ):  # fmt: skip
+            unit.memberships.save(
+                membership(profile_id=person, segment=segment, definition=definition, is_member=is_member, told=told)
+            )
+        assert sorted(unit.memberships.settled("vip", "d1", is_told=False)) == ["p1", "p2", "p6"]
+        assert sorted(unit.memberships.settled("vip", "d1", is_told=True)) == ["p1", "p6"]
 
 
 def test_saving_again_replaces_the_profile(any_store: Store) -> None:
