@@ -220,6 +220,9 @@ class Dispatcher:
         way = next(
             (each for each in ways if self._circuits.lets(passage.unit, each, delivery.delivery_id, passage.now)), None
         )
+        if way is None and passage.now >= self._limit(passage, delivery):
+            # Its time is over: the last try is made however the provider does.
+            way = ways[0]
         if way is None:
             return self._hold(passage, verdict, delivery, is_doubtful=is_doubtful)
         delivery = replace(delivery, via=way)
@@ -241,13 +244,9 @@ class Dispatcher:
         return Claim(delivery, message, decision, is_doubtful)
 
     def _hold(self, passage: Passage, verdict: Verdict, delivery: Delivery, *, is_doubtful: bool) -> Result:
-        """Its provider is out: it waits without an attempt, until the circuit lets it go or its time is over."""
+        """Its provider is out: it waits without an attempt, until the circuit lets it go, or for its last try."""
         limit = self._limit(passage, delivery)
         decision = replace(_decision(passage, verdict, "failed", {"circuit": "open"}), until=limit)
-        if passage.now >= limit:
-            if is_doubtful:
-                return doubt(passage.unit, delivery, decision)
-            return fail(passage.unit, delivery, decision, CIRCUIT_OPEN)
         status: Status = "claimed" if is_doubtful else "retrying"
         passage.unit.deliveries.save(replace(delivery, status=status, error=CIRCUIT_OPEN))
         passage.unit.deliveries.decide(replace(decision, outcome="in_doubt") if is_doubtful else decision)
@@ -297,11 +296,10 @@ class Dispatcher:
                 number = answer.provider_message_id
                 unit.deliveries.save(replace(delivery, status="sent", sent_at=now, provider_message_id=number))
                 unit.deliveries.decide(replace(claim.decision, outcome="sent"))
-            case DoubtfulChannelError():
-                doubt(unit, delivery, claim.decision)
             case PermanentChannelError():
                 fail(unit, delivery, claim.decision, answer.reason)
             case _:
+                # In doubt, too: whoever sent it sees whether it comes, and nothing of it waits for anybody.
                 fail(unit, delivery, claim.decision, type(answer).__name__)
         return unit.deliveries.find(delivery.delivery_id) or delivery
 

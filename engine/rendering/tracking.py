@@ -14,6 +14,8 @@ Lead = Callable[[str], str]
 _WEB = ("http://", "https://")
 #: What may stand in a URL, and in the header that leads to it, as it is; anything else is percent-encoded.
 _PLAIN = ":/%#?=@[]!$&'()*+,;~"
+#: The beginning of a link, whatever its attributes hold; or a comment, in which none is one. Only they are parsed.
+_LINK = re.compile(r"""<!--.*?-->|<a(?=[\s/])(?:[^>"']++|"[^"]*+"|'[^']*+'){0,99}+>""", re.IGNORECASE | re.DOTALL)
 _IN_TEXT = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
 #: Ends a sentence rather than a URL.
 _STOPS = ".,;:!?'\""
@@ -24,10 +26,18 @@ def track_links(html: str, lead: Lead) -> str:
 
     A link with `data-tracking="off"` stays as it is.
     """
-    rewriter = _Rewriter(html, lead)
-    rewriter.feed(html)
-    rewriter.close()
-    return "".join([*rewriter.parts, html[rewriter.copied :]])
+
+    def led(found: re.Match[str]) -> str:
+        tag = _Tag()
+        tag.feed(found.group())
+        href = next((value.strip() for name, value in tag.attributes if name == "href" and value), "")
+        if not href.lower().startswith(_WEB) or ("data-tracking", "off") in tag.attributes:
+            return found.group()
+        # The whole tag is written anew: inside it the target may be quoted, escaped and spaced in any way.
+        rest = "".join(_attribute(name, value) for name, value in tag.attributes if name != "href")
+        return f'<a href="{escape(lead(href))}"{rest}>'
+
+    return _LINK.sub(led, html)
 
 
 def track_text(text: str, lead: Lead) -> str:
@@ -57,27 +67,15 @@ def with_parameters(url: str, parameters: Mapping[str, str]) -> str:
     return f"{path}?{asked}{mark}{fragment}" if asked else url
 
 
-class _Rewriter(HTMLParser):
-    def __init__(self, html: str, lead: Lead) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        #: How much of the source is in `parts`.
-        self.copied = 0
-        self._html = html
-        self._lead = lead
-        self._line_starts = [0, *(at.end() for at in re.finditer("\n", html))]
+class _Tag(HTMLParser):
+    """Takes one tag apart; a comment is none."""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        href = next((value.strip() for name, value in attrs if name == "href" and value), "")
-        if tag != "a" or not href.lower().startswith(_WEB) or ("data-tracking", "off") in attrs:
-            return
-        line, column = self.getpos()
-        start = self._line_starts[line - 1] + column
-        written = self.get_starttag_text() or ""
-        # The whole tag is written anew: inside it the target may be quoted, escaped and spaced in any way.
-        rest = "".join(_attribute(name, value) for name, value in attrs if name != "href")
-        self.parts += [self._html[self.copied : start], f'<a href="{escape(self._lead(href))}"{rest}>']
-        self.copied = start + len(written)
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self.attributes = attrs
 
 
 def _attribute(name: str, value: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from time import process_time
 
 import pytest
 
@@ -31,6 +32,20 @@ def test_tracked_links_replace_web_targets_and_leave_all_else_as_it_was() -> Non
         '<!-- <a href="https://no.example"> --><a data-tracking="off" href="https://secret.example/reset">r</a>'
     )
     assert seen == ["https://x.example/?a=1&b=2", "http://y.example"]
+
+
+def test_what_only_looks_like_a_link_stays_as_it_is() -> None:
+    html = "<article href='https://x.example'><abbr>a</abbr><a>b</a><a title='>' href='https://y.example'>c</a><a href="
+    assert track_links(html, lambda _: "led") == html.replace(
+        "<a title='>' href='https://y.example'>", '<a href="led" title="&gt;">'
+    )
+
+
+def test_many_links_of_which_one_is_broken_take_no_time() -> None:
+    html = "<a href='https://x.example/" * 5_000
+    began = process_time()
+    assert track_links(html, lambda url: url) == html
+    assert process_time() - began < 2
 
 
 @pytest.mark.parametrize(
