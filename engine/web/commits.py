@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 
 from msgspec import Struct
 
@@ -40,7 +40,7 @@ class Commits:
         self._store = store
         self._intake = intake
         self._on_intake = on_intake
-        self._waiting: Queue[_Request | None] = Queue(_WAITING_AT_MOST)
+        self._waiting: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -57,12 +57,11 @@ class Commits:
 
     def submit(self, calls: Sequence[Call], received_at: datetime) -> asyncio.Future[None]:
         """A future of the running loop: done once the calls are committed, failed where none of them was kept."""
+        if self._waiting.qsize() >= _WAITING_AT_MOST:
+            raise StoreUnavailable("too many requests wait for the store")
         loop = asyncio.get_running_loop()
         request = _Request(calls=calls, received_at=received_at, loop=loop, is_committed=loop.create_future())
-        try:
-            self._waiting.put_nowait(request)
-        except Full:
-            raise StoreUnavailable("too many requests wait for the store") from None
+        self._waiting.put(request)
         return request.is_committed
 
     def _work(self) -> None:

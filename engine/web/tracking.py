@@ -6,18 +6,18 @@ nothing. A 2xx means that all of it is committed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from engine.errors import SojournError
 from engine.web.access import Keys, key_hash, offered_key
-from engine.web.bodies import BATCH_BYTES, CALL_BYTES, check_text, read_body
+from engine.web.bodies import BATCH_BYTES, CALL_BYTES, check_text, read_stream, unpack
 from engine.web.commits import Commits
 from engine.web.problems import Refused, problem, refusal
 from engine.web.segment import TYPES, CallType, Parsed, parse_batch, parse_call
@@ -31,6 +31,11 @@ _PREFLIGHT = {
     "Access-Control-Max-Age": "86400",
 }
 _ACCEPTED = b'{"success":true}'
+_ACCEPTED_HEADERS = [
+    (b"content-type", b"application/json"),
+    (b"content-length", str(len(_ACCEPTED)).encode()),
+    *((name.lower().encode(), value.encode()) for name, value in _CROSS_ORIGIN.items()),
+]
 
 
 class Tracking:
@@ -51,31 +56,57 @@ class Tracking:
         routes += [Route(f"/v1/{path}", batch, methods=["POST", "OPTIONS"]) for path in ("batch", "import", "b")]
         return routes
 
-    def _endpoint(
-        self, limit: int, parse: Callable[[bytes, datetime], Parsed]
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def endpoint(request: Request) -> Response:
-            if request.method == "OPTIONS":
-                return Response(status_code=204, headers=_PREFLIGHT)
-            now = self._clock()
-            try:
-                offered = offered_key(request.headers.get("authorization"))
-                if offered is not None:
-                    await self._authenticate(offered, now)
-                body = await read_body(request, limit)
-                parsed = parse(body, now)
-                check_text(body)
-                if offered is None:
-                    await self._authenticate(parsed.key, now)
-                if parsed.calls:
-                    await self._commits.submit(parsed.calls, now)
-            except SojournError as error:
-                refused = refusal(error)
-                refused.headers.update(_CROSS_ORIGIN)
-                return problem(refused)
-            return Response(_ACCEPTED, media_type="application/json", headers=_CROSS_ORIGIN)
+    def _endpoint(self, limit: int, parse: Callable[[bytes, datetime], Parsed]) -> _Endpoint:
+        return _Endpoint(self._commits, self._keys, self._clock, limit, parse)
 
-        return endpoint
+
+class _Endpoint:
+    """One call's endpoint, as an ASGI application: a request and a response as objects cost as much as all the rest."""
+
+    def __init__(
+        self,
+        commits: Commits,
+        keys: Keys,
+        clock: Callable[[], datetime],
+        limit: int,
+        parse: Callable[[bytes, datetime], Parsed],
+    ) -> None:
+        self._commits = commits
+        self._keys = keys
+        self._clock = clock
+        self._limit = limit
+        self._parse = parse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "OPTIONS":
+            await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
+            return
+        try:
+            await self._take(scope, receive)
+        except SojournError as error:
+            refused = refusal(error)
+            refused.headers.update(_CROSS_ORIGIN)
+            await problem(refused)(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": _ACCEPTED_HEADERS})
+        await send({"type": "http.response.body", "body": _ACCEPTED})
+
+    async def _take(self, scope: Scope, receive: Receive) -> None:
+        now = self._clock()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        offered = offered_key(headers.get(b"authorization", b"").decode("latin-1"))
+        if offered is not None:
+            await self._authenticate(offered, now)
+        body = await read_stream(receive, self._limit)
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None:
+            body = unpack(body, encoding.decode("latin-1"), self._limit)
+        parsed = self._parse(body, now)
+        check_text(body)
+        if offered is None:
+            await self._authenticate(parsed.key, now)
+        if parsed.calls:
+            await self._commits.submit(parsed.calls, now)
 
     async def _authenticate(self, key: str | None, now: datetime) -> None:
         record = None

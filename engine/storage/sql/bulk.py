@@ -14,8 +14,8 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, Dialect, Insert, Table
 
-#: Rows of a statement: few sizes, so that the databases know the statements already.
-_SIZES = (256, 64, 16, 4, 1)
+#: Rows of a statement at most: few enough that the databases go on knowing the statement of each number.
+_ROWS_AT_MOST = 64
 
 
 class Bulk:
@@ -32,7 +32,7 @@ class Bulk:
         placed: list[str] = list(compiled.positiontup or names)
         self._values = attrgetter(*placed)
         self._processors = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in placed]
-        self._statements = {size: self._statement(size) for size in _SIZES}
+        self._statements: dict[int, str] = {}
 
     def write(self, connection: Connection, records: Iterable[Struct]) -> int:
         """How many rows were inserted or replaced."""
@@ -43,13 +43,17 @@ class Bulk:
             ]
             for record in records
         ]
-        written = begin = 0
-        for size, statement in self._statements.items():
-            while len(rows) - begin >= size:
-                values = tuple([value for row in rows[begin : begin + size] for value in row])
-                written += connection.exec_driver_sql(statement, values, {"preserve_rowcount": True}).rowcount
-                begin += size
+        written = 0
+        for begin in range(0, len(rows), _ROWS_AT_MOST):
+            some = rows[begin : begin + _ROWS_AT_MOST]
+            values = tuple([value for row in some for value in row])
+            result = connection.exec_driver_sql(self._statement(len(some)), values, {"preserve_rowcount": True})
+            written += result.rowcount
         return written
 
     def _statement(self, size: int) -> str:
-        return f"{self._head} VALUES {', '.join([self._row] * size)}{self._on}{self._conflict}"
+        known = self._statements.get(size)
+        if known is None:
+            known = f"{self._head} VALUES {', '.join([self._row] * size)}{self._on}{self._conflict}"
+            self._statements[size] = known
+        return known

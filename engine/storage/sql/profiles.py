@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, type_coerce, update
 
 from engine.profiles.model import Profile
 from engine.storage.identifiers import identifiers as own_identifiers
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records, among, listed
 from engine.storage.tables import (
     consents,
@@ -24,6 +25,7 @@ from engine.storage.tables import (
     refusals,
 )
 from engine.storage.tables import identifiers as identifier_table
+from engine.storage.types import Json
 
 
 class _Identifier(Struct, frozen=True, kw_only=True):
@@ -34,8 +36,8 @@ class _Identifier(Struct, frozen=True, kw_only=True):
 
 _PROFILES = Records(Profile, profiles, key=("profile_id",))
 _IDENTIFIERS = Records(_Identifier, identifier_table, key=("kind", "value"))
-_FIND = _PROFILES.select().where(profiles.c.profile_id == bindparam("profile_id"))
-_FIND_BY = (
+_FIND = Prepared(_PROFILES.select().where(profiles.c.profile_id == bindparam("profile_id")))
+_FIND_BY = Prepared(
     _PROFILES.select()
     .join(identifier_table, identifier_table.c.profile_id == profiles.c.profile_id)
     .where(identifier_table.c.kind == bindparam("kind"), identifier_table.c.value == bindparam("value"))
@@ -47,10 +49,12 @@ _FIND_EACH = {
 _OWNER = select(identifier_table.c.profile_id).where(
     identifier_table.c.kind == bindparam("kind"), identifier_table.c.value == bindparam("value")
 )
+# In one row: SQLite's driver gives up the interpreter's lock at each, see `bulk`.
+_GATHERED = {"sqlite": func.json_group_object, "postgresql": func.json_object_agg}
 _OWNERS = {
-    dialect: select(identifier_table.c.value, identifier_table.c.profile_id).where(
-        identifier_table.c.kind == bindparam("kind"), is_asked
-    )
+    dialect: select(
+        type_coerce(_GATHERED[dialect](identifier_table.c.value, identifier_table.c.profile_id), Json)
+    ).where(identifier_table.c.kind == bindparam("kind"), is_asked)
     for dialect, is_asked in among(identifier_table.c.value, "values").items()
 }
 _UNIDENTIFY = delete(identifier_table).where(
@@ -111,8 +115,7 @@ class SqlProfiles:
 
     def owners(self, kind: str, values: Collection[str]) -> dict[str, str]:
         asked = {"kind": kind, "values": listed(self._connection, values)}
-        rows = self._connection.execute(_OWNERS[self._connection.dialect.name], asked)
-        return {row.value: row.profile_id for row in rows}
+        return self._connection.scalar(_OWNERS[self._connection.dialect.name], asked) or {}
 
     def save(self, profile: Profile) -> None:
         stored = self.find(profile.profile_id)
