@@ -31,7 +31,7 @@ def score(mail: bytes) -> tuple[float, list[str]]:
     text = answer.stdout.decode("utf-8", "replace")
     found = re.search(r"score=(-?[\d.]+) .*?tests=(.*?)\s+autolearn", text, re.DOTALL)
     assert found is not None, "SpamAssassin has written no X-Spam-Status"
-    return float(found[1]), re.sub(r"\s+", "", found[2]).split(",")
+    return float(found[1]) + 0.0, re.sub(r"\s+", "", found[2]).split(",")
 
 
 def main() -> int:
