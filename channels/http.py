@@ -5,8 +5,8 @@
     error_word(response) its own code in a refusal, looked up in ERRORS; without one the status decides
 
 Whether a message left decides between *transient* and *doubtful*. No connection: it did not, try again. A request
-written and no answer, or an answer of 2xx that cannot be read: nobody knows, so it is doubtful, unless the provider
-de-duplicates by our key, which makes a second attempt safe.
+written and no answer, or an answer of 2xx that cannot be read: nobody knows, so it is doubtful: what
+follows is the dispatcher's to decide, which repeats it to a provider that de-duplicates by our key and to nobody else.
 """
 
 from __future__ import annotations
@@ -155,9 +155,11 @@ class HttpAdapter(ChannelAdapter[H]):
         raise failure
 
     def unanswered(self, what: str) -> ChannelError:
-        """The error for a request that was written and not understandably answered."""
-        if self.capabilities.has_idempotency:
-            return channel_error("transient", f"{self.name} {what}: the same key makes another attempt safe")
+        """The error for a request that was written and not understandably answered.
+
+        Doubtful where the provider de-duplicates, too: the same key makes another attempt safe there, and only there. A
+        backup would send a second message.
+        """
         return channel_error("doubtful", f"{self.name} {what}: it may have taken the message")
 
     def refusal(self, word: object, response: httpx.Response) -> ChannelError:

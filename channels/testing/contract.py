@@ -156,11 +156,9 @@ class ProviderContract(AdapterContract):
         with self.at("down") as adapter, pytest.raises(TransientChannelError):
             adapter.send(self.message())
 
-    def test_no_answer_is_doubtful_unless_the_provider_deduplicates(self) -> None:
-        with self.at("unanswered") as adapter:
-            expected = TransientChannelError if adapter.capabilities.has_idempotency else DoubtfulChannelError
-            with pytest.raises(expected):
-                adapter.send(self.message())
+    def test_no_answer_is_doubtful(self) -> None:
+        with self.at("unanswered") as adapter, pytest.raises(DoubtfulChannelError):
+            adapter.send(self.message())
 
     def test_a_provider_out_of_reach_is_transient(self) -> None:
         with self.at("unreachable") as adapter, pytest.raises(TransientChannelError):
@@ -253,10 +251,9 @@ class HttpContract(ProviderContract):
         assert timedelta(seconds=50) < by_date <= timedelta(seconds=60)
         assert waits == {"7": timedelta(seconds=7), "0": timedelta(0), "soon": None, "-3": None, "9" * 40: None}
 
-    def test_a_connection_cut_after_the_request_is_doubtful_unless_the_provider_deduplicates(self) -> None:
+    def test_a_connection_cut_after_the_request_is_doubtful(self) -> None:
         with self.serving("cut") as (adapter, server):
-            expected = TransientChannelError if adapter.capabilities.has_idempotency else DoubtfulChannelError
-            with pytest.raises(expected):
+            with pytest.raises(DoubtfulChannelError):
                 adapter.send(self.message())
             assert len(server.seen) == 1
 
@@ -266,8 +263,7 @@ class HttpContract(ProviderContract):
             return
         for garbled in ("{", "<html>hello</html>", "[]", "null", "\x00", "[" * 100_000):
             with self.serving(replace(accepted, body=garbled)) as (adapter, _):
-                expected = TransientChannelError if adapter.capabilities.has_idempotency else DoubtfulChannelError
-                with pytest.raises(expected):
+                with pytest.raises(DoubtfulChannelError):
                     adapter.send(self.message())
 
     def test_a_redirect_is_not_followed(self) -> None:

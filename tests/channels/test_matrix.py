@@ -40,11 +40,11 @@ CASES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ("test_a_provider_that_is_down_is_transient", "test_every_5xx_is_transient"),
     ),
     "time-out": (
-        "unreachable is transient; no answer is doubtful unless the provider de-duplicates",
+        "unreachable is transient; no answer is doubtful",
         (
-            "test_no_answer_is_doubtful_unless_the_provider_deduplicates",
+            "test_no_answer_is_doubtful",
             "test_a_provider_out_of_reach_is_transient",
-            "test_a_connection_cut_after_the_request_is_doubtful_unless_the_provider_deduplicates",
+            "test_a_connection_cut_after_the_request_is_doubtful",
         ),
     ),
     "broken": (

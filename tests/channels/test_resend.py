@@ -149,7 +149,7 @@ class TestResend(DescribedContract, TimedReceiptContract):
 
     def test_another_attempt_carries_the_same_key(self) -> None:
         with self.serving("cut", self.exhibit.accepted) as (adapter, server):
-            with pytest.raises(TransientChannelError):
+            with pytest.raises(DoubtfulChannelError):
                 adapter.send(self.message())
             adapter.send(self.message())
         assert {request.headers["idempotency-key"] for request in server.seen} == {DELIVERY}
