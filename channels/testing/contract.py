@@ -262,9 +262,8 @@ class HttpContract(ProviderContract):
         if not accepted.body:
             return
         for garbled in ("{", "<html>hello</html>", "[]", "null", "\x00", "[" * 100_000):
-            with self.serving(replace(accepted, body=garbled)) as (adapter, _):
-                with pytest.raises(DoubtfulChannelError):
-                    adapter.send(self.message())
+            with self.serving(replace(accepted, body=garbled)) as (adapter, _), pytest.raises(DoubtfulChannelError):
+                adapter.send(self.message())
 
     def test_a_redirect_is_not_followed(self) -> None:
         with ScriptedServer(self.exhibit.accepted) as elsewhere:
