@@ -128,9 +128,7 @@ class StoreFacts:
 
     def upcoming(self, name: str) -> Sequence[Event]:
         return [
-            event
-            for event in self._unit.events.of(self.profile_id, name, since=self.now)
-            if event.timestamp > self.now
+            event for event in self._unit.events.of(self.profile_id, name, since=self.now) if event.timestamp > self.now
         ]
 
     def in_segment(self, name: str) -> bool:
