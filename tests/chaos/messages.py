@@ -53,6 +53,7 @@ OVERLAP = 0.1
 PATIENCE = 0.4
 #: With keys the provider de-duplicates, without them it does not.
 KINDS = ("keyed", "plain")
+_LOOK = timedelta(minutes=1)
 _RECORD = struct.Struct("!I")
 
 
@@ -124,7 +125,8 @@ def _work(url: str, sink: str, kind: str, share: Sequence[int], enrollments: Seq
             result = shop.engine.performer.perform(enrollments[number], effect, now)
             if not isinstance(result, WaitUntil):
                 break
-            now, attempt = max(result.until or now, now + timedelta(seconds=1)), attempt + 1
+            # Nothing sweeps here: each looks for itself whether a provider that was out is back.
+            now, attempt = min(result.until or now + _LOOK, now + _LOOK), attempt + 1
         os.write(reports, _RECORD.pack(number))
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -270,7 +270,7 @@ def test_two_channels_that_back_each_other_do_not_lock_each_other_out(postgres_u
 
 # ── what waits ───────────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("expires", [600, None])
-def test_it_waits_no_longer_than_its_time_and_then_has_failed(any_store: Store, expires: int | None) -> None:
+def test_it_waits_no_longer_than_its_time_and_is_tried_once_more_then(any_store: Store, expires: int | None) -> None:
     provider = Provider(during(OUT, after(days=2)))
     shop = open_shop(any_store, provider, send(expires_seconds=expires))
     opened(shop)
@@ -281,8 +281,9 @@ def test_it_waits_no_longer_than_its_time_and_then_has_failed(any_store: Store, 
         unit.circuits.save(Circuit(channel="email", state="open", opened_at=NOW, probe_at=end + timedelta(seconds=1)))
     shop.now = end
     assert shop.perform(late, attempt=2, reached_at=NOW) == Sent(outcome="failed")
-    assert (shop.delivery("person0").status, shop.delivery("person0").error) == ("failed", "circuit_open")
+    assert (shop.delivery("person0").status, shop.delivery("person0").error) == ("failed", "TransientChannelError")
     assert shop.outcomes("person0") == ["failed"]
+    assert len(provider.called) == OPENS_AFTER + 1
 
 
 def test_a_message_in_doubt_waits_for_its_own_provider(any_store: Store) -> None:
