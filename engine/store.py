@@ -390,8 +390,8 @@ class Memberships(Protocol):
 
 
 class Access(Protocol):
-    def add_link(self, link: LinkRecord) -> None:
-        """A repeat of the same token is a no-op."""
+    def add_links(self, links: Collection[LinkRecord]) -> None:
+        """No two of them of one token. A repeat of a known token is a no-op."""
         ...
 
     def find_link(self, token_hash: str) -> LinkRecord | None: ...

@@ -69,6 +69,7 @@ class Mailing:
         html = rendered.html
         if html is not None and self._project.tracking_of(topic).opens:
             html = with_pixel(html, minter.link("open", topic.name))
+        passage.unit.access.add_links(minter.made.values())
         headers = {}
         if channel.kind == "email" and delivery.is_marketing:
             headers = links.unsubscribe_headers(unsubscribe)
@@ -113,7 +114,7 @@ class Mailing:
 
 
 class _Minter:
-    """Makes the links of one message, and stores what each stands for."""
+    """Makes the links of one message, and keeps what each stands for."""
 
     def __init__(
         self,
@@ -128,10 +129,11 @@ class _Minter:
         self._is_keeping = is_keeping
         self._key = key
         self._public_url = public_url
-        self._unit = passage.unit
         self._now = passage.now
         self._delivery = delivery
         self._address_hash = address_hash(key, channel.kind, delivery.to)
+        #: By token.
+        self.made: dict[str, LinkRecord] = {}
 
     def link(
         self, kind: links.LinkKind, topic: str, *, expires_at: datetime | None = None, url: str | None = None
@@ -142,19 +144,17 @@ class _Minter:
             return url or links.link_url(self._public_url, kind, token)
         # Whoever reads a test is not the person: none of its links may act, or show, for them.
         is_void = self._delivery.is_test and kind not in ("click", "open")
-        self._unit.access.add_link(
-            LinkRecord(
-                token_hash=links.token_hash(token),
-                kind=links.VOID if is_void else kind,
-                profile_id=self._delivery.profile_id,
-                delivery_id=self._delivery.delivery_id,
-                channel=self._delivery.channel,
-                topic=topic,
-                address_hash=self._address_hash,
-                url=url,
-                created_at=self._now,
-                expires_at=expires_at,
-            )
+        self.made[token] = LinkRecord(
+            token_hash=links.token_hash(token),
+            kind=links.VOID if is_void else kind,
+            profile_id=self._delivery.profile_id,
+            delivery_id=self._delivery.delivery_id,
+            channel=self._delivery.channel,
+            topic=topic,
+            address_hash=self._address_hash,
+            url=url,
+            created_at=self._now,
+            expires_at=expires_at,
         )
         return links.link_url(self._public_url, kind, token)
 

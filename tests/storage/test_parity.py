@@ -90,7 +90,7 @@ def _change(dice: random.Random) -> Callable[[Unit], object]:
         lambda u: u.dues.put(due(who, subject=name, due_at=when)),
         lambda u: u.dues.remove("inactive", who, name),
         lambda u: u.memberships.save(membership(who, name, is_member=flag)),
-        lambda u: u.access.add_link(link(f"t{number}", profile_id=who)),
+        lambda u: u.access.add_links([link(f"t{number}", profile_id=who)]),
     ]
     if dice.random() < 0.03:
         return lambda u: u.profiles.hand_over(who, other) if who != other else u.profiles.erase(who, when)

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from engine.storage.database import Database
+from engine.storage.sql import prepared
 from tests.bench.scale import PLANS, SEGMENTS, fill
 from tests.factories import NOW, Shop
 
@@ -40,10 +41,17 @@ def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
         if statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             seen.append((statement, parameters))
 
+    def noting(connection: Connection, sql: str, values: Any, **given: Any) -> Any:
+        note(connection, None, sql, tuple(values), None, False)
+        return run(connection, sql, values, **given)
+
+    run = prepared.run
     engine = database._engine
     event.listen(engine, "before_cursor_execute", note)
     try:
-        yield seen
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prepared, "run", noting)
+            yield seen
     finally:
         event.remove(engine, "before_cursor_execute", note)
 

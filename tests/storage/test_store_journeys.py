@@ -294,9 +294,9 @@ def test_a_link_is_kept_once(any_store: Store) -> None:
         "t2", kind="open", delivery_id=None, channel=None, topic=None, address_hash=None, url=None, expires_at=at(1)
     )
     with any_store.transaction() as unit:
-        unit.access.add_link(link())
-        unit.access.add_link(link(url="https://elsewhere.example"))
-        unit.access.add_link(bare)
+        unit.access.add_links([link()])
+        unit.access.add_links([link(url="https://elsewhere.example")])
+        unit.access.add_links([bare])
         assert unit.access.find_link("t1") == link()
         assert unit.access.find_link("t2") == bare
         assert unit.access.find_link("t3") is None

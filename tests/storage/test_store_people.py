@@ -182,7 +182,7 @@ def test_erasure_empties_what_is_personal_and_leaves_ids_and_outcomes(any_store:
                 delivery(f"d-{who}", profile_id=who, status="sent", subject="S", html="H", text="T", sent_at=NOON)
             )
             unit.consents.add(consent(f"k-{who}", profile_id=who, evidence={"ip": "203.0.113.9"}, address_hash="h"))
-            unit.access.add_link(link(f"t-{who}", profile_id=who))
+            unit.access.add_links([link(f"t-{who}", profile_id=who)])
             unit.dues.put(due(who, kind="date", basis="1990-04-01"))
             unit.memberships.save(membership(who))
     with any_store.transaction("p1") as unit:
@@ -222,7 +222,7 @@ def test_what_is_one_profiles_can_be_handed_over_to_another(any_store: Store) ->
         unit.deliveries.decide(about_p1 := decision(profile_id="p1"))
         unit.enrollments.refuse(refusal(profile_id="p1"))
         unit.enrollments.save(enrollment(profile_id="p1"))
-        unit.access.add_link(link(profile_id="p1"))
+        unit.access.add_links([link(profile_id="p1")])
         unit.consents.add(consent(profile_id="p1"))
         unit.dues.put(due("p1"))
         unit.memberships.save(membership("p1"))

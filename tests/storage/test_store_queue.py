@@ -186,7 +186,7 @@ def _change_everything(unit: Unit) -> NoReturn:
     unit.dues.remove("inactive", "p1", "welcome#0")
     unit.dues.put(due("p2"))
     unit.memberships.save(membership(is_member=False))
-    unit.access.add_link(link())
+    unit.access.add_links([link()])
     unit.access.save_key(key())
     unit.profiles.erase("p1", at(3))
     unit.profiles.hand_over("p1", "p2")

@@ -48,7 +48,7 @@ def mint(shop: Shop, profile: Profile, kind: str, *, url: str | None = None, **c
         url=url, created_at=NOW, expires_at=changes.get("expires_at"),  # type: ignore[arg-type]
     )  # fmt: skip
     with shop.store.transaction() as unit:
-        unit.access.add_link(link)
+        unit.access.add_links([link])
         unit.deliveries.save(
             Delivery(
                 delivery_id="d1", enrollment_id="e1", journey="cart", profile_id=profile.profile_id,

@@ -87,12 +87,14 @@ def ana(shop: Shop) -> Profile:
 def token(shop: Shop, profile: Profile, kind: links.LinkKind, *, is_old: bool = False) -> str:
     made = links.token(KEY, kind, "d1", str(is_old))
     with shop.store.transaction() as unit:
-        unit.access.add_link(
-            LinkRecord(
-                token_hash=links.token_hash(made), kind=kind, profile_id=profile.profile_id, delivery_id=None,
-                channel="email", topic="news", address_hash=None, url=None, created_at=NOW,
-                expires_at=NOW - timedelta(hours=1) if is_old else None,
-            )
+        unit.access.add_links(
+            [
+                LinkRecord(
+                    token_hash=links.token_hash(made), kind=kind, profile_id=profile.profile_id, delivery_id=None,
+                    channel="email", topic="news", address_hash=None, url=None, created_at=NOW,
+                    expires_at=NOW - timedelta(hours=1) if is_old else None,
+                )
+            ]
         )  # fmt: skip
     return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -17,9 +17,10 @@ class DictAccess:
         self._keys: Shelf[str, KeyRecord] = Shelf(journal)
         self._by_age = self._keys.index(lambda key: (None, (key.created_at, key.name)))
 
-    def add_link(self, link: LinkRecord) -> None:
-        if link.token_hash not in self._links:
-            self._links.put(link.token_hash, link)
+    def add_links(self, links: Collection[LinkRecord]) -> None:
+        for link in links:
+            if link.token_hash not in self._links:
+                self._links.put(link.token_hash, link)
 
     def find_link(self, token_hash: str) -> LinkRecord | None:
         return self._links.get(token_hash)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, bindparam
 
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import api_keys, links
 from engine.store import KeyRecord, LinkRecord
 
 _LINKS = Records(LinkRecord, links, key=("token_hash",))
-_FIND_LINK = _LINKS.select().where(links.c.token_hash == bindparam("token_hash"))
+_FIND_LINK = Prepared(_LINKS.select().where(links.c.token_hash == bindparam("token_hash")))
 _KEYS = Records(KeyRecord, api_keys, key=("key_hash",))
-_FIND_KEY = _KEYS.select().where(api_keys.c.key_hash == bindparam("key_hash"))
+_FIND_KEY = Prepared(_KEYS.select().where(api_keys.c.key_hash == bindparam("key_hash")))
 _ALL_KEYS = _KEYS.select().order_by(api_keys.c.created_at, api_keys.c.name)
 
 
@@ -21,8 +22,8 @@ class SqlAccess:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def add_link(self, link: LinkRecord) -> None:
-        _LINKS.add(self._connection, link)
+    def add_links(self, links: Collection[LinkRecord]) -> None:
+        _LINKS.add_each(self._connection, links)
 
     def find_link(self, token_hash: str) -> LinkRecord | None:
         return _LINKS.first(self._connection, _FIND_LINK, {"token_hash": token_hash})

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, delete
 
 from engine.delivery.circuit import Circuit
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import circuits
 
 _CIRCUITS = Records(Circuit, circuits, key=("channel",))
 _SAME = circuits.c.channel == bindparam("channel")
-_FIND = _CIRCUITS.select().where(_SAME)
+_FIND = Prepared(_CIRCUITS.select().where(_SAME))
 _ALL = _CIRCUITS.select().order_by(circuits.c.channel)
 _REMOVE = delete(circuits).where(_SAME)
 

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam
 
 from engine.consent.model import ConsentRecord, Suppression
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import consents, suppressions
 
 _CONSENTS = Records(ConsentRecord, consents, key=("consent_id",))
-_OF = _CONSENTS.select().where(consents.c.profile_id == bindparam("profile_id")).order_by(consents.c.seq)
+_OF = Prepared(_CONSENTS.select().where(consents.c.profile_id == bindparam("profile_id")).order_by(consents.c.seq))
 _SUPPRESSIONS = Records(Suppression, suppressions, key=("suppression_id",))
 _SUPPRESSED = _SUPPRESSIONS.select().order_by(suppressions.c.seq)
-_OF_ADDRESS = _SUPPRESSED.where(
-    suppressions.c.channel_kind == bindparam("channel_kind"), suppressions.c.address_hash == bindparam("address_hash")
+_OF_ADDRESS = Prepared(
+    _SUPPRESSED.where(
+        suppressions.c.channel_kind == bindparam("channel_kind"),
+        suppressions.c.address_hash == bindparam("address_hash"),
+    )
 )
 
 

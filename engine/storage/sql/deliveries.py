@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select, true
+from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select, true
 from sqlalchemy.sql.expression import false
 
 from engine.delivery.model import COUNTED, TAKEN, Decision, Delivery
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import decisions, deliveries
 from engine.storage.types import Instant
 
 _DELIVERIES = Records(Delivery, deliveries, key=("delivery_id",))
-_FIND = _DELIVERIES.select().where(deliveries.c.delivery_id == bindparam("delivery_id"))
-_PROVIDED = (
+_FIND = Prepared(_DELIVERIES.select().where(deliveries.c.delivery_id == bindparam("delivery_id")))
+_PROVIDED = Prepared(
     _DELIVERIES.select()
     .where(
         deliveries.c.via == bindparam("via"),
@@ -24,23 +25,30 @@ _PROVIDED = (
     .order_by(deliveries.c.seq.desc())
     .limit(1)
 )
+
+
+def _is_one_of(words: Iterable[str]) -> ColumnElement[bool]:
+    # Written out: a list of parameters would be made anew for each run.
+    return deliveries.c.status.in_([literal_column(f"'{word}'") for word in sorted(words)])
+
+
 _INSTANT = func.coalesce(deliveries.c.sent_at, deliveries.c.claimed_at, type_=Instant)
 _OF_PERSON = deliveries.c.profile_id == bindparam("profile_id")
 _IS_REAL = deliveries.c.is_test == false()
-_COUNTED = (
+_COUNTED = Prepared(
     select(_INSTANT, deliveries.c.channel)
     .where(
         _OF_PERSON,
         _IS_REAL,
         deliveries.c.is_marketing == true(),
-        deliveries.c.status.in_(COUNTED),
+        _is_one_of(COUNTED),
         bindparam("since", type_=Instant) < _INSTANT,
     )
     .order_by(_INSTANT, deliveries.c.channel)
 )
-_RECEIVED = (
+_RECEIVED = Prepared(
     select(_INSTANT)
-    .where(_OF_PERSON, _IS_REAL, deliveries.c.journey == bindparam("journey"), deliveries.c.status.in_(TAKEN))
+    .where(_OF_PERSON, _IS_REAL, deliveries.c.journey == bindparam("journey"), _is_one_of(TAKEN))
     .order_by(_INSTANT)
 )
 
@@ -87,7 +95,7 @@ class SqlDeliveries:
         return self._connection.scalar(_COUNT, {"status": status}) or 0
 
     def counted(self, profile_id: str, since: datetime) -> Sequence[tuple[datetime, str]]:
-        rows = self._connection.execute(_COUNTED, {"profile_id": profile_id, "since": since})
+        rows = _COUNTED.rows(self._connection, {"profile_id": profile_id, "since": since})
         return [(instant, channel) for instant, channel in rows]
 
     def decide(self, decision: Decision) -> None:
@@ -112,4 +120,5 @@ class SqlDeliveries:
         return _DECISIONS.all(self._connection, statement)[::-1]
 
     def received(self, profile_id: str, journey: str) -> Sequence[datetime]:
-        return self._connection.scalars(_RECEIVED, {"profile_id": profile_id, "journey": journey}).all()
+        rows = _RECEIVED.rows(self._connection, {"profile_id": profile_id, "journey": journey})
+        return [instant for (instant,) in rows]

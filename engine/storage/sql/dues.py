@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
 from engine.events.model import Due
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import dues
 from engine.storage.types import Instant
@@ -19,7 +20,7 @@ _SAME = (
     dues.c.profile_id == bindparam("profile_id"),
     dues.c.subject == bindparam("subject"),
 )
-_FIND = _DUES.select().where(*_SAME)
+_FIND = Prepared(_DUES.select().where(*_SAME))
 _REMOVE = delete(dues).where(*_SAME)
 _UNTIL = (
     _DUES.select()

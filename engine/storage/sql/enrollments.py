@@ -8,15 +8,16 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, func, insert, literal_column, select
 
 from engine.enrollment.model import Enrollment, Refusal, TrailEntry
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import enrollments, refusals, trail
 from engine.store import Place
 
 _ENROLLMENTS = Records(Enrollment, enrollments, key=("enrollment_id",))
-_FIND = _ENROLLMENTS.select().where(enrollments.c.enrollment_id == bindparam("enrollment_id"))
+_FIND = Prepared(_ENROLLMENTS.select().where(enrollments.c.enrollment_id == bindparam("enrollment_id")))
 # A literal, not a parameter: only then do the partial indexes serve.
 _IS_ACTIVE = enrollments.c.state == literal_column("'active'")
-_ACTIVE = (
+_ACTIVE = Prepared(
     _ENROLLMENTS.select()
     .where(enrollments.c.profile_id == bindparam("profile_id"), _IS_ACTIVE)
     .order_by(enrollments.c.entered_at, enrollments.c.enrollment_id)
@@ -38,8 +39,8 @@ _NUMBERED = (
     .order_by(enrollments.c.number.desc(), enrollments.c.seq.desc())
     .limit(1)
 )
-_LAST_WITHOUT_KEY = _NUMBERED.where(enrollments.c.key.is_(None))
-_LAST_WITH_KEY = _NUMBERED.where(enrollments.c.key == bindparam("key"))
+_LAST_WITHOUT_KEY = Prepared(_NUMBERED.where(enrollments.c.key.is_(None)))
+_LAST_WITH_KEY = Prepared(_NUMBERED.where(enrollments.c.key == bindparam("key")))
 _COUNT_ENTERED = select(func.count()).where(
     enrollments.c.journey == bindparam("journey"), enrollments.c.entered_at > bindparam("since")
 )
@@ -63,11 +64,16 @@ _REFUSALS = Records(Refusal, refusals, key=("refusal_id",))
 _REFUSED = _REFUSALS.select().order_by(refusals.c.refused_at, refusals.c.seq)
 
 _TRAIL = Records(TrailEntry, trail)
-_TRAIL_OF = _TRAIL.select().where(trail.c.enrollment_id == bindparam("enrollment_id")).order_by(trail.c.seq)
-_ADD_TRAIL = insert(trail).values(
-    seq=select(func.coalesce(func.max(trail.c.seq), 0) + 1)
-    .where(trail.c.enrollment_id == bindparam("enrollment"))
-    .scalar_subquery()
+_TRAIL_OF = Prepared(_TRAIL.select().where(trail.c.enrollment_id == bindparam("enrollment_id")).order_by(trail.c.seq))
+_ADD_TRAIL = Prepared(
+    insert(trail)
+    .inline()
+    .values(
+        seq=select(func.coalesce(func.max(trail.c.seq), 0) + 1)
+        .where(trail.c.enrollment_id == bindparam("enrollment"))
+        .scalar_subquery()
+    ),
+    written=[name for name in TrailEntry.__struct_fields__ if name != "seq"],
 )
 
 
@@ -134,9 +140,7 @@ class SqlEnrollments:
         return _REFUSALS.all(self._connection, statement)
 
     def add_trail(self, entry: TrailEntry) -> None:
-        row = _TRAIL.row(entry)
-        del row["seq"]
-        self._connection.execute(_ADD_TRAIL, row | {"enrollment": entry.enrollment_id})
+        _ADD_TRAIL.change(self._connection, _TRAIL.row(entry) | {"enrollment": entry.enrollment_id})
 
     def trail(self, enrollment_id: str) -> Sequence[TrailEntry]:
         return _TRAIL.all(self._connection, _TRAIL_OF, {"enrollment_id": enrollment_id})

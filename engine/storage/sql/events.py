@@ -8,12 +8,13 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, select
 
 from engine.profiles.model import Event
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records, among, listed
 from engine.storage.tables import events
 from engine.storage.types import Instant
 
 _EVENTS = Records(Event, events, key=("event_id",))
-_FIND = _EVENTS.select().where(events.c.event_id == bindparam("event_id"))
+_FIND = Prepared(_EVENTS.select().where(events.c.event_id == bindparam("event_id")))
 _KNOWN = {
     dialect: select(events.c.event_id).where(is_asked)
     for dialect, is_asked in among(events.c.event_id, "event_ids").items()
@@ -31,18 +32,20 @@ _UNTIL = events.c.timestamp <= bindparam("until", type_=Instant)
 _FROM = events.c.source == bindparam("source")
 #: By whether a name and a first instant are asked for.
 _LISTS = {
-    (False, False): _OF,
-    (False, True): _OF.where(_SINCE),
-    (True, False): _OF.where(_NAMED),
-    (True, True): _OF.where(_NAMED, _SINCE),
+    (False, False): Prepared(_OF),
+    (False, True): Prepared(_OF.where(_SINCE)),
+    (True, False): Prepared(_OF.where(_NAMED)),
+    (True, True): Prepared(_OF.where(_NAMED, _SINCE)),
 }
 #: By whether a name, a last instant and a source are asked for.
 _LASTS = {
-    (has_name, has_until, has_source): _LAST.where(
-        *(
-            condition
-            for condition, is_asked in ((_NAMED, has_name), (_UNTIL, has_until), (_FROM, has_source))
-            if is_asked
+    (has_name, has_until, has_source): Prepared(
+        _LAST.where(
+            *(
+                condition
+                for condition, is_asked in ((_NAMED, has_name), (_UNTIL, has_until), (_FROM, has_source))
+                if is_asked
+            )
         )
     )
     for has_name in (False, True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from sqlalchemy import Connection, bindparam
 
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import journeys, plans
 from engine.store import JourneyRecord
@@ -19,9 +20,9 @@ class _PlanRow(Struct, frozen=True, kw_only=True):
 
 
 _PLANS = Records(_PlanRow, plans, key=("digest",))
-_FIND_PLAN = _PLANS.select().where(plans.c.digest == bindparam("digest"))
+_FIND_PLAN = Prepared(_PLANS.select().where(plans.c.digest == bindparam("digest")))
 _JOURNEYS = Records(JourneyRecord, journeys, key=("journey",))
-_FIND = _JOURNEYS.select().where(journeys.c.journey == bindparam("journey"))
+_FIND = Prepared(_JOURNEYS.select().where(journeys.c.journey == bindparam("journey")))
 _ALL = _JOURNEYS.select().order_by(journeys.c.journey)
 
 

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, or_, select, true
 
 from engine.events.model import Membership
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import memberships
 
 _MEMBERSHIPS = Records(Membership, memberships, key=("profile_id", "segment"))
-_OF = _MEMBERSHIPS.select().where(memberships.c.profile_id == bindparam("profile_id")).order_by(memberships.c.segment)
+_OF = Prepared(
+    _MEMBERSHIPS.select().where(memberships.c.profile_id == bindparam("profile_id")).order_by(memberships.c.segment)
+)
 _MEMBERS = (
     select(memberships.c.profile_id)
     .where(memberships.c.segment == bindparam("segment"), memberships.c.is_member == true())

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.storage.sql.bulk import Bulk
+from engine.storage.sql.prepared import Prepared
 
 R = TypeVar("R", bound=Struct)
 
@@ -43,6 +44,8 @@ class Records(Generic[R]):
         self._values = attrgetter(*self._written)
         self._insert = _inserts(table, self._written, key, "nothing")
         self._replace = _inserts(table, self._written, key, "replace")
+        self._add = {name: Prepared(statement, self._written) for name, statement in self._insert.items()}
+        self._put = {name: Prepared(statement, self._written) for name, statement in self._replace.items()}
         self._table = table
         self._bulk: dict[tuple[int, str], Bulk] = {}
 
@@ -54,18 +57,20 @@ class Records(Generic[R]):
         names, record = self._names, self._record
         return [record(**dict(zip(names, row, strict=True))) for row in rows]
 
-    def all(self, connection: Connection, statement: Select[Any], parameters: dict[str, Any] | None = None) -> list[R]:
+    def all(
+        self, connection: Connection, statement: Prepared | Select[Any], parameters: dict[str, Any] | None = None
+    ) -> list[R]:
+        if isinstance(statement, Prepared):
+            return self.read(statement.rows(connection, parameters or {}))
         return self.read(connection.execute(statement, parameters))
 
-    def first(
-        self, connection: Connection, statement: Select[Any], parameters: dict[str, Any] | None = None
-    ) -> R | None:
-        row = connection.execute(statement, parameters).first()
-        return None if row is None else self._record(**dict(zip(self._names, row, strict=True)))
+    def first(self, connection: Connection, statement: Prepared | Select[Any], parameters: dict[str, Any]) -> R | None:
+        found = self.all(connection, statement, parameters)
+        return found[0] if found else None
 
     def add(self, connection: Connection, record: R) -> bool:
         """Inserts it; False where the database has one under the same key."""
-        return connection.execute(self._insert[connection.dialect.name], self.row(record)).rowcount == 1
+        return self._add[connection.dialect.name].change(connection, self.row(record)) == 1
 
     def add_each(self, connection: Connection, records: Iterable[R]) -> int:
         """Like `add` of each in turn; how many were inserted."""
@@ -77,7 +82,7 @@ class Records(Generic[R]):
 
     def put(self, connection: Connection, record: R) -> None:
         """Inserts or replaces it."""
-        connection.execute(self._replace[connection.dialect.name], self.row(record))
+        self._put[connection.dialect.name].change(connection, self.row(record))
 
     def _write_each(self, connection: Connection, statements: dict[str, Insert], records: Iterable[R]) -> int:
         dialect = connection.dialect

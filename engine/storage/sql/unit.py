@@ -16,10 +16,11 @@ from engine.storage.sql.enrollments import SqlEnrollments
 from engine.storage.sql.events import SqlEvents
 from engine.storage.sql.journeys import SqlJourneys
 from engine.storage.sql.memberships import SqlMemberships
+from engine.storage.sql.prepared import run
 from engine.storage.sql.profiles import SqlProfiles
 from engine.storage.sql.queue import SqlQueue
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:number)")
+_LOCK = "SELECT pg_advisory_xact_lock(%s)"
 # An array is unnested in its order, and a row's lock is taken before the next row is made.
 _LOCK_EACH = text("SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
 
@@ -42,7 +43,7 @@ class SqlUnit:
     def lock(self, profile_id: str) -> None:
         # On SQLite every transaction has excluded all others since it began.
         if self.connection.dialect.name == "postgresql":
-            self.connection.execute(_LOCK, {"number": lock_number(profile_id)})
+            run(self.connection, _LOCK, (lock_number(profile_id),))
 
     def lock_each(self, profile_ids: Sequence[str]) -> bool:
         if self.connection.dialect.name != "postgresql":
