@@ -22,7 +22,7 @@ from engine.rendering.library import PAGES, Library, TemplateFile
 from engine.rendering.mjml import to_html
 from engine.rendering.plain_text import text_of
 from engine.rendering.sandbox import MAX_OUTPUT, Sandbox, TooMuch, located, rendering
-from engine.rendering.scope import plain_scope, with_escaped_marks
+from engine.rendering.scope import plain_scope
 from engine.rendering.tracking import Lead, track_links, track_text
 
 #: What would end a header's line, for some reader or other.
@@ -128,7 +128,7 @@ class Renderer:
                     # One space that does not break would make the whole message UCS-2, of less than half the length.
                     text = _UNBROKEN.sub(" ", text)
                     text = track_text(text, lead) if lead else text
-            blocks = tuple(_rendered_blocks(compiled.blocks, with_escaped_marks(values))) if compiled.blocks else ()
+            blocks = tuple(_rendered_blocks(compiled.blocks, values))
         if not text and not blocks:
             raise RenderError(f"templates/{compiled.path}: the message has no text")
         return Rendered(
@@ -201,7 +201,7 @@ class Renderer:
                 twin=_compile_body(desk.text, twin) if twin else None,
                 layout=_compile_body(desk.html, layout) if layout else None,
                 texts={key: _compile_text(desk.text, node) for key, node in file.parts.texts.items()},
-                blocks=_compile_blocks(desk.text, file.parts.blocks) if file.parts.blocks else [],
+                blocks=_compile_blocks(desk.html, file.parts.blocks) if file.parts.blocks else [],
             )
 
     def _digest(self, sandbox: Sandbox, files: list[TemplateFile], locales: tuple[str, ...]) -> str:
@@ -262,7 +262,8 @@ def _one_line(path: str, key: str, text: str) -> str:
 def _rendered_blocks(block: Any, values: dict[str, Any]) -> Any:
     match block:
         case Template():
-            return _render(block, values)
+            # A person's `<!channel>` would call everybody. Chat knows the escapes of `&`, `<` and `>`, and no others.
+            return _render(block, values).replace("&#34;", '"').replace("&#39;", "'")
         case list():
             return [_rendered_blocks(item, values) for item in block]
         case dict():

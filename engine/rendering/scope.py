@@ -39,16 +39,3 @@ def _plain(value: Any) -> Any:
             return str.__str__(value)
         case _:
             raise NotPlain
-
-
-def with_escaped_marks(value: Any) -> Any:
-    """The value with `&`, `<` and `>` of its texts escaped: in chat blocks `<!channel>` would call everybody."""
-    match value:
-        case str():
-            return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        case list():
-            return [with_escaped_marks(item) for item in value]
-        case dict():
-            return {key: with_escaped_marks(item) for key, item in value.items()}
-        case _:
-            return value

@@ -184,6 +184,31 @@ def test_chat_blocks_are_rendered_and_keep_their_shape_and_numbers(render: Rende
     assert found.blocks == ({"type": "section", "text": expected, "count": 3, "open": True},)
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("{{ name | urlencode }}", "R%26D%20%3Cx%3E%20%22it%27s%22"),
+        ("{{ name | upper }}", 'R&amp;D &lt;X&gt; "IT\'S"'),
+        ("{{ name | replace('&', ' and ') }}", 'R and D &lt;x&gt; "it\'s"'),
+        ("{{ name | truncate(3) }}", "R&amp;…"),
+        ("{{ name | length }}", "14"),
+        ("{% if 'R&D' in name %}<@U1>{% endif %}", "<@U1>"),
+        ("{% macro bold(x) %}*{{ x }}*{% endmacro %}{{ bold(name) }}", '*R&amp;D &lt;x&gt; "it\'s"*'),
+        ("{% set both = name ~ '<' %}{{ both }}", 'R&amp;D &lt;x&gt; "it\'s"&lt;'),
+        ("{% include 'who.txt' %}", '<b> R&amp;D &lt;x&gt; "it\'s"'),
+        ("{{ name | e }}", 'R&amp;D &lt;x&gt; "it\'s"'),
+    ],
+)
+def test_in_chat_blocks_values_are_escaped_once_and_after_the_filters(render: Render, written: str, said: str) -> None:
+    files = {"chat/note.txt": f'---\nblocks: [{{text: "{written}"}}]\n---\nHi\n', "shared/who.txt": "<b> {{ name }}"}
+    assert render(files, channel="chat", name='R&D <x> "it\'s"').blocks == ({"text": said},)
+
+
+def test_what_a_person_writes_like_an_escape_stays_as_written_in_chat_blocks(render: Render) -> None:
+    text = '---\nblocks: [{text: "{{ name }}"}]\n---\nHi\n'
+    assert render({"chat/note.txt": text}, channel="chat", name="&#39;&lt;").blocks == ({"text": "&amp;#39;&amp;lt;"},)
+
+
 def test_dates_become_text_and_values_that_are_none_are_missing(render: Render) -> None:
     scope = {"on": date(2026, 3, 2), "at": datetime(2026, 3, 2, 9, tzinfo=UTC), "profile": {"name": None}}
     text = '{{ on }} {{ at }} {{ profile.name | default("there") }}'
