@@ -116,8 +116,6 @@ class Engine:
             circuits=self.circuits,
         )
         self.courier = Courier(store)
-        self.backfill = Backfill(
-            store=store, planbook=self.plans, facts=self.facts, router=self.router, dues=self.dues
-        )
+        self.backfill = Backfill(store=store, planbook=self.plans, facts=self.facts, router=self.router, dues=self.dues)
         baselines = Baselines(self.plans, self.dues)
         self.operations = Operations(store, self.plans, self.dues, baselines, self.backfill)
