@@ -75,7 +75,7 @@ def open_client(*, read_seconds: float = READ_SECONDS) -> httpx.Client:
     return httpx.Client(
         verify=_tls(),
         timeout=httpx.Timeout(read_seconds, connect=CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
+        limits=httpx.Limits(max_connections=100, max_keepalive_connections=100),
         headers={"User-Agent": "sojourn"},
         follow_redirects=False,
     )

@@ -25,6 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         help="pairs of a person and an expression in tests/parity: memory against SQLite and PostgreSQL",
     )
+    parser.addoption(
+        "--cap-interleavings",
+        type=int,
+        default=60,
+        metavar="N",
+        help="situations in tests/delivery/test_cap_interleavings.py: two workers and one person, on each database",
+    )
 
 
 @dataclass

@@ -21,7 +21,7 @@ from workers.workflows.sweep import SweepWorkflow
 #: Steps at a time in a process, and sends at a time of a channel. Each worker has threads of its own: a send that
 #: waited for a thread behind another channel's slow provider would use up its time-out before it began.
 STEP_THREADS = 16
-SEND_THREADS = 16
+SEND_THREADS = 64
 #: What a worker that is asked to end gives the activities under way.
 DRAIN_FOR = timedelta(seconds=20)
 

@@ -13,6 +13,7 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.pool import QueuePool
 
 from engine.errors import BadInput, Conflict, StoreUnavailable
+from engine.storage.sql.prepared import run
 from engine.storage.sql.unit import SqlUnit, lock_number
 from engine.storage.tables import REVISION
 from engine.storage.types import write_json
@@ -150,7 +151,13 @@ def _open(url: URL, *, echo: bool) -> Engine:
         # READ COMMITTED, PostgreSQL's default, on purpose: after the profile's lock every statement sees what was
         # committed before it.
         engine = create_engine(
-            url, pool_size=8, max_overflow=24, pool_timeout=PATIENCE_SECONDS, isolation_level="READ COMMITTED", **common
+            url,
+            # As many as one process's threads keep busy; more are opened for a moment, at the price of a connection.
+            pool_size=16,
+            max_overflow=16,
+            pool_timeout=PATIENCE_SECONDS,
+            isolation_level="READ COMMITTED",
+            **common,
         )
     except ModuleNotFoundError:
         raise BadInput("PostgreSQL needs a driver that is not installed: install sojourn[postgres]") from None
@@ -196,7 +203,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 
 def _begin_immediately(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    run(connection, "BEGIN IMMEDIATE", ())
 
 
 def _revision(connection: Connection) -> str | None:

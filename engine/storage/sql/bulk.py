@@ -14,6 +14,8 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, Dialect, Insert, Table
 
+from engine.storage.sql.prepared import run
+
 #: Rows of a statement at most: few enough that the databases go on knowing the statement of each number.
 _ROWS_AT_MOST = 64
 
@@ -47,8 +49,7 @@ class Bulk:
         for begin in range(0, len(rows), _ROWS_AT_MOST):
             some = rows[begin : begin + _ROWS_AT_MOST]
             values = tuple([value for row in some for value in row])
-            result = connection.exec_driver_sql(self._statement(len(some)), values, {"preserve_rowcount": True})
-            written += result.rowcount
+            written += run(connection, self._statement(len(some)), values).touched
         return written
 
     def _statement(self, size: int) -> str:

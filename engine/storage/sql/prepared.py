@@ -51,7 +51,7 @@ class Prepared:
     def change(self, connection: Connection, given: Mapping[str, Any]) -> int:
         """Runs what changes rows; how many it changed."""
         compiled = self._of(connection.dialect)
-        return run(connection, compiled.sql, _values(compiled, given)).count
+        return run(connection, compiled.sql, _values(compiled, given)).touched
 
     def _of(self, dialect: Dialect) -> _Compiled:
         known = self._compiled.get(dialect.name)
@@ -80,7 +80,7 @@ class Ran(NamedTuple):
 
     rows: Sequence[Sequence[Any]]
     #: How many rows it found or changed.
-    count: int
+    touched: int
 
 
 def run(connection: Connection, sql: str, values: Sequence[Any], *, reads: bool = False) -> Ran:
