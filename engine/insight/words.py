@@ -76,6 +76,7 @@ def decision_words(decision: Decision) -> str:
     what = OUTCOMES[decision.outcome]
     if decision.inputs.get("circuit") == "open" and decision.until:
         what = "held back: the provider is out; it goes as soon as that is back"
+    what = f"a test, {what}" if "test_by" in decision.inputs else what
     return f"{decision.channel}: {what}{until}"
 
 

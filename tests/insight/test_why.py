@@ -43,7 +43,7 @@ def store(any_store: Store) -> Store:
             (later, "ended", "reminder", {"reason": "completed"}),
         ):
             unit.enrollments.add_trail(
-                TrailEntry(enrollment_id="e1", seq=0, at=at, what=what, step_id=step_id, detail=detail)
+                TrailEntry(enrollment_id="e1", seq=0, at=at, what=what, step_id=step_id, visit=1, detail=detail)
             )
         unit.enrollments.refuse(
             Refusal(
@@ -70,19 +70,63 @@ def store(any_store: Store) -> Store:
     return any_store
 
 
-def test_the_story_is_told_in_time_order(store: Store) -> None:
+def test_the_story_is_told_as_it_came_about(store: Store) -> None:
     with store.transaction() as unit:
         told = why.story(unit, ANA, "cart")
     assert [(line.kind, line.code) for line in told.lines] == [
         ("trail", "entered"),
         ("trail", "reached"),
-        ("trail", "waits"),
         ("decision", "quiet"),
+        ("trail", "waits"),
         ("refused", "active"),
-        ("trail", "ended"),
         ("decision", "sent"),
         ("delivery", "sent"),
+        ("trail", "ended"),
     ]
+
+
+def test_people_go_on_after_their_message_though_the_journey_counts_from_before_it(store: Store) -> None:
+    """What follows is recorded at the moment from which a journey counts: some milliseconds before the message."""
+    late = NOW + timedelta(milliseconds=60)
+    with store.transaction() as unit:
+        for at, what, step_id in (
+            (NOW, "entered", None),
+            (late, "reached", "hello"),
+            (NOW, "reached", "pause"),
+            (NOW, "waits", "pause"),
+            (NOW + timedelta(days=1), "ended", "pause"),
+        ):
+            unit.enrollments.add_trail(
+                TrailEntry(enrollment_id="e2", seq=0, at=at, what=what, step_id=step_id, visit=1, detail={})
+            )
+        for decision_id, step_id, outcome, at in (
+            ("c", "hello", "no_consent", late),
+            ("d", "pause", "ended", NOW + timedelta(days=1, seconds=0.5)),
+        ):
+            unit.deliveries.decide(
+                Decision(
+                    decision_id=decision_id, delivery_id=f"d{decision_id}", enrollment_id="e2", journey="other",
+                    digest="v1", profile_id=ANA.profile_id, step_id=step_id, visit=1, channel="email",
+                    outcome=outcome,  # type: ignore[arg-type]
+                    decided_at=at,
+                )
+            )  # fmt: skip
+        told = why.story(unit, ANA, "other")
+    assert [(line.kind, line.code, line.step_id) for line in told.lines] == [
+        ("trail", "entered", None),
+        ("trail", "reached", "hello"),
+        ("decision", "no_consent", "hello"),
+        ("trail", "reached", "pause"),
+        ("trail", "waits", "pause"),
+        ("trail", "ended", "pause"),
+        ("decision", "ended", "pause"),
+    ]
+    assert why.as_text(told).splitlines()[2].startswith("2026-03-02T10:00:00Z")
+
+
+def test_inputs_in_words_are_short() -> None:
+    inputs = {"reached_at": "2026-03-02T10:00:00.045245+00:00", "template_digest": "0123456789abcdef" * 4, "caps": []}
+    assert why.inputs_text(inputs) == "reached_at 2026-03-02T10:00:00Z, template_digest 0123456789ab"
 
 
 def test_the_text_says_why_in_words_with_what_it_was_based_on(store: Store) -> None:
@@ -92,16 +136,16 @@ def test_the_text_says_why_in_words_with_what_it_was_based_on(store: Store) -> N
         "ana in cart\n"
         "2026-03-02T10:00:00Z  cart (c1): entered\n"
         "2026-03-02T10:00:00Z  cart (c1) · reminder: step reached\n"
-        "2026-03-02T10:00:00Z  cart (c1) · reminder: waits for the end of quiet hours or for its window "
-        "until 2026-03-02T11:00:00Z\n"
         "2026-03-02T10:00:00Z  cart (c1) · reminder: email: held back: quiet hours, or outside the sending window, "
         "until 2026-03-02T11:00:00Z\n"
         "    zone Europe/Madrid, consent c9\n"
+        "2026-03-02T10:00:00Z  cart (c1) · reminder: waits for the end of quiet hours or for its window "
+        "until 2026-03-02T11:00:00Z\n"
         "2026-03-02T10:05:00Z  cart (c1): not enrolled: an enrollment under this key was already live\n"
-        "2026-03-02T11:00:00Z  cart (c1) · reminder: ended (completed): all steps were done\n"
         "2026-03-02T11:00:00Z  cart (c1) · reminder: email: sent\n"
         "    zone Europe/Madrid, consent c9\n"
-        "2026-03-02T11:00:00Z  cart (c1) · reminder: email: taken by the provider"
+        "2026-03-02T11:00:00Z  cart (c1) · reminder: email: taken by the provider\n"
+        "2026-03-02T11:00:00Z  cart (c1) · reminder: ended (completed): all steps were done"
     )
 
 
@@ -109,7 +153,7 @@ def test_the_document_for_programs_holds_codes_and_no_address(store: Store) -> N
     with store.transaction() as unit:
         document = why.as_json_document(why.story(unit, ANA))
     assert document["profile"] == {"profile_id": ANA.profile_id, "external_id": "ana", "erased_at": None}
-    assert document["lines"][3] == {
+    assert document["lines"][2] == {
         "at": "2026-03-02T10:00:00Z",
         "kind": "decision",
         "code": "quiet",

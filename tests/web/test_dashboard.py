@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from engine.delivery.circuit import Circuit
 from engine.plan.effects import Perform
 from engine.storage.memory import MemoryStore
 from engine.store import Store
@@ -48,6 +50,34 @@ def test_the_overview_shows_journeys_deliveries_and_decisions(busy: Shop, strang
     assert "Abandoned cart" in page
     assert "no valid consent for this topic and channel" in page
     assert '<span class="tag good">sent</span>' in page
+
+
+def test_the_overview_says_first_what_somebody_is_to_look_at(busy: Shop, stranger: httpx.Client) -> None:
+    assert 'class="alert"' not in stranger.get("/").text
+    doubtful(busy)
+    with busy.store.transaction() as unit:
+        unit.circuits.save(Circuit(channel="email", state="open", reason="account", opened_at=NOW))
+    page = stranger.get("/").text
+    assert "The provider of the channel email refuses our account or settings" in page
+    assert "In doubt: 1." in page
+
+
+def test_a_journeys_page_says_how_it_stands_and_why(busy: Shop, stranger: httpx.Client) -> None:
+    with busy.store.transaction() as unit:
+        record = unit.journeys.find("cart")
+        assert record is not None
+        unit.journeys.save(replace(record, state="paused", note=SCRIPT))
+    page = stranger.get("/journeys/cart").text
+    assert "<h1>Abandoned cart</h1>" in page
+    assert '<span class="tag wait">paused</span> &lt;script&gt;' in page
+    assert "2 inside, 0 ended, 0 converted" in page
+
+
+def test_a_test_is_called_one(busy: Shop, stranger: httpx.Client) -> None:
+    with busy.store.transaction() as unit:
+        (delivery,) = unit.deliveries.of()
+        unit.deliveries.save(replace(delivery, is_test=True))
+    assert '<span class="tag good">sent</span> a test' in stranger.get("/deliveries").text
 
 
 def test_why_tells_of_a_person_in_words(busy: Shop, stranger: httpx.Client) -> None:

@@ -83,7 +83,7 @@ class Deliveries:
                         html(
                             '<form class="line" method="post" action="/deliveries/resolve">{token}'
                             '<input type="hidden" name="delivery" value="{delivery}">'
-                            '<input name="note" maxlength="500" aria-label="Why" placeholder="Why (optional)">'
+                            '<input type="text" name="note" maxlength="500" aria-label="Why" placeholder="Why?">'
                             '<button name="as" value="sent">It went</button>'
                             '<button class="plain" name="as" value="failed">It did not</button>'
                             '<button class="plain" name="as" value="resend">Resend</button></form>',

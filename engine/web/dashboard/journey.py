@@ -29,16 +29,24 @@ class Journey:
             record = unit.journeys.find(journey)
             enrollments = unit.enrollments.of(journey=journey, limit=SHOWN)
             decisions = unit.deliveries.decisions(journey=journey, limit=SHOWN)
+            counts = unit.enrollments.counts(journey)
             names = names_of(unit, enrollments, decisions)
         if record is None:
             return self._frame.page(request, "Not found", html("<p>No such journey is deployed.</p>"), status=404)
+        plan = self._engine.plans.current.get(journey)
         return self._frame.page(
             request,
-            journey,
+            plan.title if plan else journey,
             html(
-                "<p>{state} version <code>{version}</code></p><h2>Newest enrollments</h2>{enrollments}"
+                "<p>{state}{note} {inside} inside, {ended} ended, {converted} converted; people enter on version "
+                "<code>{version}</code> of <code>{name}</code></p><h2>Newest enrollments</h2>{enrollments}"
                 "<h2>Newest decisions</h2>{decisions}",
                 state=tag(record.state),
+                note=f" {record.note};" if record.note else None,
+                inside=counts.get("active", 0),
+                ended=counts.get("ended", 0),
+                converted=counts.get("converted", 0),
+                name=journey,
                 version=record.digest,
                 enrollments=table(
                     ("Entered (UTC)", "Profile", "Key", "State", "Stands at", "Until"),

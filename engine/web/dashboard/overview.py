@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.insight import activity
+from engine.store import Unit
 from engine.web.dashboard.frame import Frame
 from engine.web.dashboard.inbox import LocalInbox
 from engine.web.dashboard.parts import decisions_table, deliveries_table, link, names_of, tag
@@ -34,6 +35,7 @@ class Overview:
             decisions = unit.deliveries.decisions(limit=10)
             waiting = unit.queue.count_occurrences()
             names = names_of(unit, deliveries, decisions)
+            troubles = _troubles(unit)
         titles = {plan.journey: plan.title for plan in self._engine.plans.current.values()}
         cards = [
             ("people in journeys", sum(standing.active for standing in standings)),
@@ -46,8 +48,9 @@ class Overview:
             request,
             self._engine.project.name,
             html(
-                '<div class="cards">{cards}</div><h2>Journeys</h2>{journeys}'
+                '{troubles}<div class="cards">{cards}</div><h2>Journeys</h2>{journeys}'
                 "<h2>Newest deliveries</h2>{deliveries}<h2>Newest decisions</h2>{decisions}",
+                troubles=join(html('<p class="alert" role="alert">{words}</p>', words=words) for words in troubles),
                 cards=join(html('<div class="card"><b>{n}</b>{words}</div>', n=n, words=words) for words, n in cards),
                 journeys=table(
                     ("Journey", "State", "Inside", "Ended", "Converted", "Version"),
@@ -70,3 +73,19 @@ class Overview:
                 decisions=decisions_table(decisions, names),
             ),
         )
+
+
+def _troubles(unit: Unit) -> list[str]:
+    """What somebody is to look at, a sentence each."""
+    found = []
+    for circuit in unit.circuits.all():
+        if circuit.state == "open":
+            why = "refuses our account or settings" if circuit.reason == "account" else "is out"
+            found.append(f"The provider of the channel {circuit.channel} {why}: see `sojourn channels`.")
+    if set_aside := unit.queue.count_set_aside():
+        found.append(f"Set aside, without effect meanwhile: {set_aside}. See `sojourn routing list`.")
+    if doubtful := unit.deliveries.count("in_doubt"):
+        found.append(
+            f"In doubt: {doubtful}. Nobody knows whether the provider has them; resolve them under Deliveries."
+        )
+    return found

@@ -31,7 +31,7 @@ def deliveries_table(deliveries: Sequence[Delivery], names: Mapping[str, str]) -
                 one.journey,
                 one.step_id,
                 one.channel if one.via == one.channel else f"{one.channel} via {one.via}",
-                tag(one.status),
+                html("{tag} {words}", tag=tag(one.status), words="a test" if one.is_test else None),
             )
             for one in reversed(deliveries)
         ),
@@ -50,16 +50,18 @@ def decisions_table(decisions: Sequence[Decision], names: Mapping[str, str]) -> 
                 one.journey,
                 one.step_id,
                 one.channel,
-                html(
-                    "{tag} {words}",
-                    tag=tag(one.outcome),
-                    words=None if one.outcome == "sent" else OUTCOMES[one.outcome],
-                ),
+                html("{tag} {words}", tag=tag(one.outcome), words=_words(one)),
             )
             for one in reversed(decisions)
         ),
         empty="No decision yet.",
     )
+
+
+def _words(decision: Decision) -> str | None:
+    if decision.outcome != "sent":
+        return OUTCOMES[decision.outcome]
+    return "a test" if "test_by" in decision.inputs else None
 
 
 def tag(code: str) -> Markup:
