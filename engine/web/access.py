@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
 from datetime import datetime, timedelta
 from typing import Literal, get_args
+
+from starlette.concurrency import run_in_threadpool
 
 from engine.store import KeyRecord, Store
 
@@ -17,6 +20,8 @@ Scope = Literal["ingest", "author", "ops", "compliance"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 #: A key found good is not looked up again for this long, so a revocation takes hold within it.
 _REMEMBERED_FOR = timedelta(seconds=1)
+#: One that is in use is looked up anew after this long, beside the requests that it serves: none waits for it.
+_FRESH_FOR = timedelta(seconds=0.5)
 _REMEMBERED_AT_MOST = 1000
 
 
@@ -57,16 +62,56 @@ class Keys:
         record, known_at = self._remembered.get(hashed, (None, now))
         return None if now - known_at > _REMEMBERED_FOR else record
 
+    def is_fresh(self, hashed: str, now: datetime) -> bool:
+        """Whether it was looked up so lately that it need not be looked up anew before it is forgotten."""
+        _, known_at = self._remembered.get(hashed, (None, now))
+        return now - known_at <= _FRESH_FOR
+
     def find_by_hash(self, hashed: str, now: datetime) -> KeyRecord | None:
         """Like `find`, for who holds only the hash (a session)."""
-        record = self.remembered(hashed, now)
-        if record is None:
-            with self._store.transaction() as unit:
-                record = unit.access.find_key(hashed)
-            if record is None or record.revoked_at is not None or not hmac.compare_digest(record.key_hash, hashed):
-                self._remembered.pop(hashed, None)
-                return None
-            if len(self._remembered) >= _REMEMBERED_AT_MOST:
-                self._remembered.clear()
-            self._remembered[hashed] = (record, now)
+        return self.remembered(hashed, now) or self.look_up(hashed, now)
+
+    def look_up(self, hashed: str, now: datetime) -> KeyRecord | None:
+        """Like `find_by_hash`, but asks the store."""
+        with self._store.transaction() as unit:
+            record = unit.access.find_key(hashed)
+        if record is None or record.revoked_at is not None or not hmac.compare_digest(record.key_hash, hashed):
+            self._remembered.pop(hashed, None)
+            return None
+        if len(self._remembered) >= _REMEMBERED_AT_MOST:
+            self._remembered.clear()
+        self._remembered[hashed] = (record, now)
         return record
+
+
+class LookUps:
+    """Keys for requests that come by the hundred: of all that offer one key, one asks the store."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._under_way: dict[str, asyncio.Task[KeyRecord | None]] = {}
+
+    async def find(self, key: str, now: datetime) -> KeyRecord | None:
+        """The record of a live key, or None."""
+        hashed = key_hash(key)
+        record = self._keys.remembered(hashed, now)
+        if record is None:
+            # Shielded: another may wait for it, too, when this request is given up.
+            return await asyncio.shield(self._begin(hashed, now))
+        if not self._keys.is_fresh(hashed, now):
+            self._begin(hashed, now)
+        return record
+
+    def _begin(self, hashed: str, now: datetime) -> asyncio.Task[KeyRecord | None]:
+        task = self._under_way.get(hashed)
+        if task is None:
+            task = asyncio.create_task(run_in_threadpool(self._keys.look_up, hashed, now))
+            self._under_way[hashed] = task
+            task.add_done_callback(lambda done: self._end(hashed, done))
+        return task
+
+    def _end(self, hashed: str, done: asyncio.Task[KeyRecord | None]) -> None:
+        del self._under_way[hashed]
+        if not done.cancelled():
+            # Taken note of: where nobody waits for it, the next request that needs the key asks again, and is told.
+            done.exception()

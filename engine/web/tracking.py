@@ -10,13 +10,12 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from engine.errors import SojournError
-from engine.web.access import Keys, key_hash, offered_key
+from engine.web.access import Keys, LookUps, offered_key
 from engine.web.bodies import BATCH_BYTES, CALL_BYTES, check_text, read_stream, unpack
 from engine.web.commits import Commits
 from engine.web.problems import Refused, problem, refusal
@@ -43,7 +42,7 @@ class Tracking:
 
     def __init__(self, commits: Commits, keys: Keys, clock: Callable[[], datetime]) -> None:
         self._commits = commits
-        self._keys = keys
+        self._look_ups = LookUps(keys)
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -57,7 +56,7 @@ class Tracking:
         return routes
 
     def _endpoint(self, limit: int, parse: Callable[[bytes, datetime], Parsed]) -> _Endpoint:
-        return _Endpoint(self._commits, self._keys, self._clock, limit, parse)
+        return _Endpoint(self._commits, self._look_ups, self._clock, limit, parse)
 
 
 class _Endpoint:
@@ -66,13 +65,13 @@ class _Endpoint:
     def __init__(
         self,
         commits: Commits,
-        keys: Keys,
+        look_ups: LookUps,
         clock: Callable[[], datetime],
         limit: int,
         parse: Callable[[bytes, datetime], Parsed],
     ) -> None:
         self._commits = commits
-        self._keys = keys
+        self._look_ups = look_ups
         self._clock = clock
         self._limit = limit
         self._parse = parse
@@ -109,10 +108,7 @@ class _Endpoint:
             await self._commits.submit(parsed.calls, now)
 
     async def _authenticate(self, key: str | None, now: datetime) -> None:
-        record = None
-        if key is not None:
-            hashed = key_hash(key)
-            record = self._keys.remembered(hashed, now) or await run_in_threadpool(self._keys.find_by_hash, hashed, now)
+        record = None if key is None else await self._look_ups.find(key, now)
         if record is None:
             raise Refused(
                 401, "unauthorized", "the write key is unknown or revoked", headers={"WWW-Authenticate": "Basic"}

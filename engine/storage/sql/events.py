@@ -16,7 +16,7 @@ from engine.storage.types import Instant
 _EVENTS = Records(Event, events, key=("event_id",))
 _FIND = Prepared(_EVENTS.select().where(events.c.event_id == bindparam("event_id")))
 _KNOWN = {
-    dialect: select(events.c.event_id).where(is_asked)
+    dialect: Prepared(select(events.c.event_id).where(is_asked))
     for dialect, is_asked in among(events.c.event_id, "event_ids").items()
 }
 _OF = _EVENTS.select().where(events.c.profile_id == bindparam("profile_id")).order_by(events.c.timestamp, events.c.seq)
@@ -66,7 +66,7 @@ class SqlEvents:
 
     def known(self, event_ids: Collection[str]) -> set[str]:
         asked = {"event_ids": listed(self._connection, event_ids)}
-        return set(self._connection.scalars(_KNOWN[self._connection.dialect.name], asked))
+        return {event_id for (event_id,) in _KNOWN[self._connection.dialect.name].rows(self._connection, asked)}
 
     def find(self, event_id: str) -> Event | None:
         return _EVENTS.first(self._connection, _FIND, {"event_id": event_id})

@@ -52,9 +52,11 @@ _OWNER = select(identifier_table.c.profile_id).where(
 # In one row: SQLite's driver gives up the interpreter's lock at each, see `bulk`.
 _GATHERED = {"sqlite": func.json_group_object, "postgresql": func.json_object_agg}
 _OWNERS = {
-    dialect: select(
-        type_coerce(_GATHERED[dialect](identifier_table.c.value, identifier_table.c.profile_id), Json)
-    ).where(identifier_table.c.kind == bindparam("kind"), is_asked)
+    dialect: Prepared(
+        select(type_coerce(_GATHERED[dialect](identifier_table.c.value, identifier_table.c.profile_id), Json)).where(
+            identifier_table.c.kind == bindparam("kind"), is_asked
+        )
+    )
     for dialect, is_asked in among(identifier_table.c.value, "values").items()
 }
 _UNIDENTIFY = delete(identifier_table).where(
@@ -115,7 +117,8 @@ class SqlProfiles:
 
     def owners(self, kind: str, values: Collection[str]) -> dict[str, str]:
         asked = {"kind": kind, "values": listed(self._connection, values)}
-        return self._connection.scalar(_OWNERS[self._connection.dialect.name], asked) or {}
+        ((found,),) = _OWNERS[self._connection.dialect.name].rows(self._connection, asked)
+        return found or {}
 
     def save(self, profile: Profile) -> None:
         stored = self.find(profile.profile_id)

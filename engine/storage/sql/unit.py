@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from engine.storage.sql.access import SqlAccess
 from engine.storage.sql.circuits import SqlCircuits
@@ -22,7 +22,7 @@ from engine.storage.sql.queue import SqlQueue
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 # An array is unnested in its order, and a row's lock is taken before the next row is made.
-_LOCK_EACH = text("SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(:numbers AS bigint[])) AS number")
+_LOCK_EACH = "SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(%s AS bigint[])) AS number"
 
 
 class SqlUnit:
@@ -48,7 +48,7 @@ class SqlUnit:
     def lock_each(self, profile_ids: Sequence[str]) -> bool:
         if self.connection.dialect.name != "postgresql":
             return False
-        self.connection.execute(_LOCK_EACH, {"numbers": [lock_number(each) for each in profile_ids]})
+        run(self.connection, _LOCK_EACH, ([lock_number(each) for each in profile_ids],))
         return True
 
 
