@@ -186,7 +186,12 @@ class Rehearsal:
         channels = self._project.channels.items()
         found = next((name for name, channel in channels if self._mailing.has(channel, template)), None)
         if found is None:
-            raise NotFound(f"no channel has a template `{template}`: name it without folder, locale and ending")
+            steps = (step for plan in self._project.plans.values() for step in plan.steps.values())
+            sent = sorted({step.template for step in steps if isinstance(step, Send)})
+            raise NotFound(
+                f"no channel has a template `{template}`: name it without folder, locale and ending; journeys send: "
+                + (", ".join(sent) or "none")
+            )
         return found
 
     def _channel(self, name: str) -> Channel:

@@ -15,6 +15,7 @@ from engine import ids
 from engine.delivery.circuit import Circuit
 from engine.delivery.model import Delivery
 from engine.plan.effects import Perform
+from engine.store import JourneyRecord
 from engine.web.access import key_hash
 from workers.bootstrap import Installation, open_project
 from workers.cli.main import run
@@ -121,11 +122,22 @@ def test_why_takes_an_email_and_answers_programs(sojourn: Sojourn) -> None:
     assert {"no_consent", "again", "entered"} <= {line["code"] for line in document["lines"]}
 
 
-def test_why_of_somebody_unknown_is_unusable_and_of_an_untouched_journey_is_a_no(sojourn: Sojourn) -> None:
+def test_why_of_somebody_unknown_is_unusable_and_of_an_untouched_journey_is_a_no(sojourn: Sojourn, shop: Path) -> None:
     code, out, err = sojourn("why", "nobody")
     assert (code, out) == (2, "")
     assert "no profile has this id" in err
-    assert sojourn("why", "ana", "nowhere")[0] == 1
+    with opened(shop) as installation, installation.store.transaction() as unit:
+        now = installation.clock()
+        unit.journeys.save(JourneyRecord(journey="gone", digest="v1", state="retired", deployed_at=now, changed_at=now))
+    assert sojourn("why", "ana", "gone")[0] == 1
+
+
+@pytest.mark.parametrize("verb", [("why", "ana", "carts"), ("deliveries", "--journey", "carts")])
+def test_a_journey_that_nobody_knows_is_named_rather_than_found_idle(sojourn: Sojourn, verb: tuple[str, ...]) -> None:
+    code, out, err = sojourn(*verb)
+    assert (code, out) == (2, "")
+    assert "there is no journey `carts`; this project has: cart" in err
+    assert sojourn("enrollments", "--journey", "carts")[0] == 2
 
 
 def test_enrollments_and_deliveries_are_listed(sojourn: Sojourn) -> None:
@@ -160,10 +172,12 @@ def test_deliveries_are_found_by_status_and_channel(sojourn: Sojourn, doubtful: 
         ([], [doubtful]),
         (["--status", "in_doubt", "--channel", "email", "--journey", "cart", "--profile", "ana"], [doubtful]),
         (["--status", "sent"], []),
-        (["--channel", "sms"], []),
     ):
         code, out, _ = sojourn("deliveries", *arguments, "--format", "json")
         assert (code, [row["delivery_id"] for row in json.loads(out)["deliveries"]]) == (0, found)
+    code, _, err = sojourn("deliveries", "--channel", "sms")
+    assert code == 2
+    assert "there is no channel `sms`; this project has: email" in err
     code, _, err = sojourn("deliveries", "--status", "doubtful")
     assert code == 2
     assert "no delivery is ever `doubtful`: statuses are claimed, retrying, sent" in err
@@ -241,6 +255,14 @@ def test_a_grant_a_withdrawal_and_the_log_of_both(sojourn: Sojourn) -> None:
     ]
     assert [row["consent_id"] for row in rows] == [granted[1].strip(), withdrawn[1].strip()]
     assert "form:checkout" in sojourn("consent", "log")[1]
+
+
+@pytest.mark.parametrize("wrong", [("--channel", "emial"), ("--topic", "carts")])
+def test_a_mistyped_withdrawal_is_refused_since_it_would_stop_nothing(sojourn: Sojourn, wrong: tuple[str, str]) -> None:
+    code, out, err = sojourn("consent", "withdraw", "ana", "--source", "phone-call", *wrong)
+    assert (code, out) == (2, "")
+    assert f"`{wrong[1]}`; this project has: " in err
+    assert json.loads(sojourn("consent", "log", "ana", "--format", "json")[1])["consents"] == []
 
 
 def test_an_agent_cannot_lift_a_withdrawal(sojourn: Sojourn) -> None:

@@ -44,6 +44,7 @@ def test_a_preview_needs_no_store_and_shows_everything(folder: Path, sojourn: So
     assert "Subject    Your cart waits" in said
     assert "From       Shop <hello@shop.example>" in said
     assert "Sent by    cart · reminder, on email" in said
+    assert "For        somebody made up" in said
     assert "Hello! Unsubscribe (http" in said
     assert "<p" in (folder / ".sojourn/preview/reminder.html").read_text()
     assert not (folder / ".sojourn/sojourn.db").exists()
@@ -83,6 +84,10 @@ def test_what_is_not_there_is_told(folder: Path, sojourn: Sojourn, words: tuple[
     code, _, said = sojourn("preview", *words)
     assert code == 2
     assert "no channel" in said
+
+
+def test_a_template_that_is_not_there_is_told_with_those_that_journeys_send(folder: Path, sojourn: Sojourn) -> None:
+    assert "journeys send: reminder" in sojourn("preview", "remainder")[2]
 
 
 def test_a_test_message_arrives_in_the_inbox_and_is_told_as_one(folder: Path, sojourn: Sojourn) -> None:

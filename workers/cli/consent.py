@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from engine.consent.model import ConsentRecord
-from engine.errors import BadInput, Conflict
+from engine.errors import BadInput, Conflict, NotFound
 from engine.insight import exports, people
 from engine.profiles.model import Profile
 from engine.store import Unit
 from workers.cli.console import print_table
-from workers.cli.project import ProjectFolder, open_installation
+from workers.cli.project import ProjectFolder, check_channel, open_installation
 from workers.cli.why import Form, Limit, Person
 
 if TYPE_CHECKING:
@@ -103,6 +103,11 @@ def withdraw(
 ) -> None:
     """Records a withdrawal: from a channel, a topic, both, or everything. It holds at once."""
     with open_installation(project) as installation:
+        # The ledger takes any name, as of a channel that was; one that is mistyped here would stop nothing.
+        check_channel(installation.project, channel)
+        topics = installation.project.topics
+        if topic is not None and topic not in topics:
+            raise NotFound(f"there is no topic `{topic}`; this project has: {', '.join(topics)}")
         now = installation.clock()
         with installation.store.transaction() as unit:
             record = installation.engine.ledger.withdraw(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from workers.cli.console import print_table, tell_error
-from workers.cli.project import ProjectFolder, login_name, open_installation
+from workers.cli.project import ProjectFolder, check_names, login_name, open_installation
 
 _HEADINGS = ("sent_at", "delivery_id", "profile_id", "journey", "step", "channel", "via", "status", "error")
 _DONE = {"sent": "is sent", "failed": "has failed", "in_doubt": "is still in doubt"}
@@ -46,6 +46,8 @@ def deliveries(
         found = activity.deliveries(
             unit, profile_id=profile_id, journey=journey, channel=channel, status=status, limit=limit
         )
+        if not found:
+            check_names(installation, unit, journey=journey, channel=channel)
         rows = [activity.delivery_row(delivery) for delivery in found]
     if form == "json":
         typer.echo(json.dumps({"deliveries": rows}, ensure_ascii=False, indent=2))

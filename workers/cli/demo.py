@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -158,7 +159,7 @@ def _why_not(decision: Row) -> str:
 
 
 def _first_line(text: str | None) -> str:
-    return (text or "").strip().split("\n", 1)[0][:60]
+    return shorten((text or "").strip().split("\n", 1)[0], 60, placeholder=" …")
 
 
 def _moment(at: datetime, start: datetime, zone: ZoneInfo) -> str:

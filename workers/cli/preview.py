@@ -41,7 +41,7 @@ def preview(
     """Shows a message as a person would get it: subject, page and text, its size, and the parts of an SMS."""
     shown = _preview(template, profile, channel, locale, project)
     file = _write(shown, template, locale, project)
-    told = _told(shown, template, file)
+    told = _told(shown, template, profile, file)
     typer.echo(json.dumps(told, ensure_ascii=False, indent=2) if form == "json" else _as_text(told))
     if is_opened and file is not None:
         webbrowser.open(file.resolve().as_uri())
@@ -89,12 +89,13 @@ def _write(shown: Preview, template: str, locale: str | None, folder: Path) -> P
     return file
 
 
-def _told(shown: Preview, template: str, file: Path | None) -> dict[str, Any]:
+def _told(shown: Preview, template: str, profile: str | None, file: Path | None) -> dict[str, Any]:
     from engine.rendering.sms_parts import sms_size
 
     message = shown.message
     told: dict[str, Any] = {
         "template": template,
+        "profile": profile,
         "source": f"templates/{shown.rendered.source}",
         "journey": shown.journey,
         "step": shown.step_id,
@@ -121,6 +122,7 @@ def _told(shown: Preview, template: str, file: Path | None) -> dict[str, Any]:
 def _as_text(told: dict[str, Any]) -> str:
     sent_by = f"{told['journey']} · {told['step']}" if told["journey"] else "no journey"
     rows = [("Template", told["source"]), ("Sent by", f"{sent_by}, on {told['channel']}")]
+    rows.append(("For", told["profile"] or "somebody made up (--profile PERSON shows it as theirs)"))
     rows += [(name.title(), told[name]) for name in ("from", "to", "subject", "preheader") if told[name]]
     if told["attachments"]:
         rows.append(("Files", ", ".join(told["attachments"])))

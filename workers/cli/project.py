@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from engine.project import Project
+    from engine.store import Unit
     from workers.bootstrap import Installation
 
 ProjectFolder = Annotated[Path, typer.Option("--project", help="The project's folder.", metavar="DIR")]
@@ -38,3 +39,24 @@ def open_installation(folder: Path) -> Installation:
     from workers.settings import Settings
 
     return bootstrap.Installation(bootstrap.open_project(folder), Settings.read())
+
+
+def check_names(
+    installation: Installation, unit: Unit, *, journey: str | None = None, channel: str | None = None
+) -> None:
+    """Raises NotFound for a journey that neither the project nor the store knows, or a channel that the project has
+    not: that nothing is found of them would say that nothing happened."""
+    from engine.errors import NotFound
+
+    plans = installation.project.plans
+    if journey is not None and journey not in plans and unit.journeys.find(journey) is None:
+        raise NotFound(f"there is no journey `{journey}`; this project has: {', '.join(plans) or 'none'}")
+    check_channel(installation.project, channel)
+
+
+def check_channel(project: Project, channel: str | None) -> None:
+    """Raises NotFound for a channel that the project has not."""
+    from engine.errors import NotFound
+
+    if channel is not None and channel not in project.channels:
+        raise NotFound(f"there is no channel `{channel}`; this project has: {', '.join(project.channels)}")

@@ -60,7 +60,10 @@ def _hold(folder: Path, paths: list[Path], driver: str, form: str, only: str | N
     if problems:
         typer.echo(format_diagnostics(problems, "text", {}), err=True)
         return 2
-    scenarios = [each for each in scenarios if only is None or only in each.name]
+    chosen = [each for each in scenarios if only is None or only in each.name]
+    if scenarios and not chosen:
+        raise BadInput(f"none of {len(scenarios)} scenarios has `{only}` in its name")
+    scenarios = chosen
     if not scenarios:
         raise BadInput("no scenario found; they stand in journeys/tests/*.yml")
     began = time.monotonic()

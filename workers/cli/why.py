@@ -10,7 +10,7 @@ import typer
 
 from engine.insight import activity, people, why
 from workers.cli.console import print_table
-from workers.cli.project import ProjectFolder, open_installation
+from workers.cli.project import ProjectFolder, check_names, open_installation
 
 Person = Annotated[str, typer.Argument(metavar="PROFILE", help="The shop's id, an email, a phone, or our own id.")]
 OneProfile = Annotated[str | None, typer.Option("--profile", help="Only this person's.")]
@@ -34,6 +34,7 @@ def tell_why(
 ) -> None:
     """Tells why a person got what they got, and why not: exit 1 where nothing ever happened to them."""
     with open_installation(project) as installation, installation.store.transaction() as unit:
+        check_names(installation, unit, journey=journey)
         told = why.story(unit, people.find(unit, installation.project_key, profile), journey)
     if form == "json":
         typer.echo(json.dumps(why.as_json_document(told), ensure_ascii=False, indent=2))
@@ -52,6 +53,7 @@ def enrollments(
 ) -> None:
     """Lists the newest enrollments, and where each stands."""
     with open_installation(project) as installation, installation.store.transaction() as unit:
+        check_names(installation, unit, journey=journey)
         profile_id = None
         if profile is not None:
             profile_id = people.find(unit, installation.project_key, profile).profile_id
