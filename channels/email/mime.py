@@ -16,6 +16,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
+from functools import lru_cache
 from typing import Any
 
 import idna
@@ -125,6 +126,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise UnsupportedMessage(f"the header `{name}` is longer than {_LONGEST_VALUE} characters")
 
 
+@lru_cache
 def split_address(sender: str) -> tuple[str, str]:
     """Display name and bare address of `Demo Shop <hello@shop.example>`; raises ChannelConfigError where it is none."""
     name, address = parseaddr(sender)

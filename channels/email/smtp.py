@@ -31,6 +31,8 @@ from engine.errors import ChannelError
 
 CONNECT_SECONDS = 5.0
 REPLY_SECONDS = 15.0
+#: At a time: few servers grant one client more than 20 or so.
+CONNECTIONS = 16
 
 Tls = Literal["none", "starttls", "implicit"]
 Stage = Literal["greeting", "sign-in", "sender", "recipient", "message"]
@@ -87,6 +89,7 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         super().__init__(settings, context)
         self._idle: list[smtplib.SMTP] = []
         self._lock = threading.Lock()
+        self._free = threading.BoundedSemaphore(CONNECTIONS)
 
     def close(self) -> None:
         with self._lock:
@@ -99,17 +102,18 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         sender = required_sender(message.from_, self.settings.from_)
         mail = compose(message, sender, datetime.now(UTC))
         content = mail.as_bytes()
-        connection = self._take()
-        try:
-            self._hand_over(connection, split_address(sender)[1], str(mail["To"]), content)
-        except ChannelError:
+        with self._free:
+            connection = self._take()
+            try:
+                self._hand_over(connection, split_address(sender)[1], str(mail["To"]), content)
+            except ChannelError:
+                self._give_back(connection)
+                raise
+            except BaseException:
+                # Half a dialogue: whatever came next would be taken for the rest of this message.
+                connection.close()
+                raise
             self._give_back(connection)
-            raise
-        except BaseException:
-            # Half a dialogue: whatever came next would be taken for the rest of this message.
-            connection.close()
-            raise
-        self._give_back(connection)
         return SendResult(provider_message_id=str(mail["Message-ID"]))
 
     def _hand_over(self, connection: smtplib.SMTP, sender: str, to: str, content: bytes) -> None:

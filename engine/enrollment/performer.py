@@ -138,15 +138,19 @@ class Performer:
                 end_enrollment(unit, enrollment, reason, now, tell=False)
 
     # ── before the step ──────────────────────────────────────────────────────────────────────────────────────────────
-    def _find(self, unit: Unit, enrollment_id: str) -> Enrollment:
-        found = unit.enrollments.find(enrollment_id)
-        while found is not None:
-            unit.lock(found.profile_id)
-            # Read again under the lock: an exit may have been committed in between, or the person become another's.
-            again = unit.enrollments.find(enrollment_id)
-            if again is None or again.profile_id == found.profile_id:
-                return again or found
-            found = again
+    @staticmethod
+    def _find(unit: Unit, enrollment_id: str, profile_id: str | None = None) -> Enrollment:
+        """The enrollment, under its profile's lock. `profile_id`: whose it was when it was last read."""
+        if profile_id is None:
+            found = unit.enrollments.find(enrollment_id)
+            profile_id = found.profile_id if found else None
+        while profile_id is not None:
+            unit.lock(profile_id)
+            # Read under the lock: an exit may have been committed in between, or the person become another's.
+            found = unit.enrollments.find(enrollment_id)
+            if found is not None and found.profile_id == profile_id:
+                return found
+            profile_id = found.profile_id if found else None
         raise NotFound(f"no enrollment {enrollment_id!r} in this store")
 
     def _open(self, unit: Unit, enrollment_id: str, effect: Perform, now: datetime) -> _Scene | Result:
@@ -453,7 +457,7 @@ class Performer:
         while True:
             answer = self._dispatcher.hand_over(claim)
             with self._store.transaction() as unit:
-                enrollment = self._find(unit, scene.enrollment.enrollment_id)
+                enrollment = self._find(unit, scene.enrollment.enrollment_id, scene.profile.profile_id)
                 again = self._again(scene, unit, enrollment)
                 over = None
                 if enrollment.state == "ended" or isinstance(answer, ChannelError):
@@ -482,7 +486,7 @@ class Performer:
         step = scene.plan.steps[scene.effect.step_id]
         assert isinstance(step, Call)
         with self._store.transaction() as unit:
-            enrollment = self._find(unit, scene.enrollment.enrollment_id)
+            enrollment = self._find(unit, scene.enrollment.enrollment_id, scene.profile.profile_id)
             profile = unit.profiles.find(enrollment.profile_id)
             if profile is None or enrollment.state == "ended":
                 return Over(reason=enrollment.reason or "erased")

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 from sqlalchemy import Connection, Dialect, Select
 
+#: Where a connection keeps its cursor, for as long as it lives.
+_CURSOR = "sojourn cursor"
 _Process = Callable[[Any], Any]
 
 
@@ -85,13 +87,17 @@ class Ran(NamedTuple):
 
 def run(connection: Connection, sql: str, values: Sequence[Any], *, reads: bool = False) -> Ran:
     """Runs a statement in the driver's words; only what `reads` has rows. Errors are SQLAlchemy's, as everywhere."""
-    driver: Any = connection.connection.dbapi_connection
-    cursor = driver.cursor()
+    # One for all of a connection's statements: psycopg takes as long to make one as to use it.
+    cursor: Any = connection.info.get(_CURSOR)
+    if cursor is None:
+        driver: Any = connection.connection.dbapi_connection
+        cursor = connection.info[_CURSOR] = driver.cursor()
     try:
         cursor.execute(sql, values)
         rows = cursor.fetchall() if reads else ()
     except Exception as error:
-        # It wraps the driver's errors, and gives up a connection that is lost; nothing public does.
+        # It wraps the driver's errors, closes the cursor, and gives up a connection that is lost; nothing public does.
+        del connection.info[_CURSOR]
         connection._handle_dbapi_exception(error, sql, tuple(values), cursor, None)
     return Ran(rows, cursor.rowcount)
 
