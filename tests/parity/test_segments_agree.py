@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.enrollment.facts import FactsSource, StoreFacts
@@ -21,6 +22,7 @@ from engine.storage.memory import MemoryStore
 from engine.storage.segments.compiler import compile_segment
 from engine.storage.segments.members import count, external_ids, members
 from engine.storage.segments.verdicts import AtLeast, Exact, Unknown, Verdict
+from engine.storage.sql.unit import SqlUnit
 from engine.store import Store, Unit
 from tests.expressions.facts_of import NOON
 from tests.parity.population import NOWS, Person, expressions, people, project_of, source_of
@@ -28,6 +30,11 @@ from tests.storage import records
 
 _PEOPLE, _EXPRESSIONS = 16, 25
 _WORDS = {Exact: "expressions exact in SQL", AtLeast: "expressions narrowed", Unknown: "expressions all in memory"}
+_MANY_EVENTS = """
+    INSERT INTO events (event_id, profile_id, name, timestamp, received_at, properties, source, is_clamped)
+    SELECT 'v' || n, 'p' || n % 100, 'S', '2026-03-01 12:00Z', '2026-03-01 12:00Z', '{"x": 1}', 'intake', false
+    FROM generate_series(1, 5000) AS n
+"""
 
 
 class _Undo(Exception):
@@ -163,6 +170,70 @@ def test_only_those_are_finished_in_memory_of_whom_the_database_cannot_tell(data
     with holding(database, population) as unit:
         assert list(members(unit, project, "s", NOON, facts_source=source)) == ["close", "over", "whole"]
     assert source.asked == ["close"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_left_out"),
+    [
+        ('did("S")', True),
+        ('count("S", within="3d") >= 2 and profile.n != 7', True),
+        ('sum("S", "x") > 0 or max("S", "x") < 0', True),
+        ('last("S") < now', True),
+        ('not (count("S") == 0)', True),
+        ('segment("some") and not segment("none")', True),
+        ('count("S") in [1, 2]', True),
+        ('count("S") < 3', False),
+        ('sum("S", "x") >= 0', False),
+        ('last("S") == none', False),
+        ('not last("S") < now', False),
+        ('did("S") or profile.n == 7', False),
+        ('count("S") == profile.n', False),
+        ('count("S") == count("S", within="3d")', False),
+        ('segment("none") or did("S", x=3)', False),
+    ],
+)
+def test_those_without_any_event_are_left_out_early_only_where_that_alone_keeps_them_out(
+    database: Database, condition: str, is_left_out: bool
+) -> None:
+    project = project_of({"s": condition, "some": 'did("S")', "none": 'not segment("some")'})
+    population = [
+        Person(
+            profile=records.profile(f"p{number}", attributes={"n": 7 if number % 2 else 0}),
+            events=[
+                records.event(f"v{number}-{index}", profile_id=f"p{number}", name="S", properties={"x": number - 3})
+                for index in range(number // 2)
+            ],
+        )
+        for number in range(8)
+    ]
+    for dialect in (sqlite.dialect(), postgresql.dialect()):
+        compiled = compile_segment(project, "s", NOON, dialect.name)
+        assert ("LEFT OUTER JOIN" in str(compiled.query().compile(dialect=dialect))) is not is_left_out
+    with holding(MemoryStore(), population) as unit:
+        expected = list(members(unit, project, "s", NOON, facts_source=source_of(project)))
+    with holding(database, population) as unit:
+        assert list(members(unit, project, "s", NOON, facts_source=source_of(project))) == expected != []
+
+
+def test_postgresql_may_read_the_events_of_a_segment_by_several_processes(postgres_url: str) -> None:
+    """As a query by hand would be; `members` reads by a cursor, for which PostgreSQL plans a single one."""
+    compiled = compile_segment(project_of({"s": 'sum("S", "x") >= 500'}), "s", NOON, "postgresql")
+    database = Database(postgres_url)
+    with suppress(_Undo), database.transaction() as unit:
+        assert isinstance(unit, SqlUnit)
+        unit.connection.execute(text(_MANY_EVENTS))
+        unit.connection.execute(text("ANALYZE events"))
+        # So few rows are not worth a second process otherwise.
+        for setting in ("parallel_setup_cost", "min_parallel_table_scan_size"):
+            unit.connection.execute(text(f"SET LOCAL {setting} = 0"))
+        asked = compiled.query(compiled.profile_id).compile(
+            unit.connection, compile_kwargs={"render_postcompile": True, "literal_binds": True}
+        )
+        plan = [line.strip() for line in unit.connection.exec_driver_sql(f"EXPLAIN (COSTS OFF) {asked}").scalars()]
+        raise _Undo
+    database.close()
+    # Each process reads documents: nothing gathers the rows before.
+    assert plan[plan.index("->  Parallel Seq Scan on events") - 1] == "->  Subquery Scan on h0_rows_raw"
 
 
 def test_an_authors_words_are_never_part_of_the_sql() -> None:

@@ -39,6 +39,7 @@ from engine.expressions.parse import parse_expression
 from engine.expressions.values import truth
 from engine.project import Project
 from engine.storage.segments import comparing
+from engine.storage.segments.absence import history_of, is_nobody_without, of_nothing
 from engine.storage.segments.calls import of_value
 from engine.storage.segments.comparing import Term
 from engine.storage.segments.documents import Json, can_read
@@ -97,7 +98,7 @@ def compile_segment(project: Project, segment: str, now: datetime, dialect: str)
     """The segment of a project at `now`, for `sqlite` or `postgresql`."""
     compiler = _Compiler(project, now, PostgresJson() if dialect == "postgresql" else SqliteJson())
     verdict = compiler.segment(segment)
-    return Compiled(verdict=verdict, people=compiler.people_with_histories())
+    return Compiled(verdict=verdict, people=compiler.people_with_histories(segment))
 
 
 class _Compiler:
@@ -114,12 +115,14 @@ class _Compiler:
         self._nodes = 0
         self._depth = 0
 
-    def people_with_histories(self) -> FromClause:
-        """Everyone not erased, with a row of each history that the condition asks for."""
+    def people_with_histories(self, segment: str) -> FromClause:
+        """Everyone not erased, with a row of each history that the segment asks for; without those who are out for
+        want of such a row, where that is certain."""
         found: FromClause = self._people.table(profiles.c.erased_at.is_(None))
-        for history in self._histories.values():
+        for key, history in self._histories.items():
             table = history.table()
-            found = found.outerjoin(table, table.c.profile_id == PERSON)
+            is_needed = is_nobody_without(self._project, self._everyone, segment, key)
+            found = found.join(table, table.c.profile_id == PERSON, isouter=not is_needed)
         return found
 
     def segment(self, name: str) -> Verdict:
@@ -289,16 +292,8 @@ class _Compiler:
                 return OPAQUE
             since = instant.value
             if since is None:  # nothing is at or after what is missing
-                return _of_nothing(node)
-        # What differs only in what is made of the events shares them.
-        key = Aggregate(
-            function="count",
-            event=node.event,
-            within=node.within,
-            since=node.since,
-            where=node.where,
-            equals=node.equals,
-        )
+                return self._known(of_nothing(node), None) or OPAQUE
+        key = history_of(node)
         if key not in self._histories:
             if len(self._histories) >= _MOST_HISTORIES:
                 return OPAQUE
@@ -323,16 +318,6 @@ class _Compiler:
         if node.where is not None:
             parts.append(self._verdict(node.where, rows))
         return all_of(parts)
-
-
-def _of_nothing(node: Aggregate) -> Known:
-    match node.function:
-        case "did":
-            return Known(value=False)
-        case "count" | "sum" | "distinct":
-            return Known(value=0)
-        case _:
-            return Known(value=None)
 
 
 def _is_coalesce(node: Node) -> TypeGuard[Call]:

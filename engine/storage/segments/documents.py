@@ -25,19 +25,19 @@ def can_read(path: Path) -> bool:
 
 
 class Json(Protocol):
-    """One database's way of reading documents. What it says of a value is right where the document `is_clean`."""
+    """One database's way of reading documents. What it says of a value is right where the document is clean."""
 
     #: Relative distance between a fraction and what the database reads in its place.
     blur: float
 
-    def is_clean(self, document: Sql) -> Sql:
-        """Whether the document can be read. Documents are kept escaped to ASCII: one that holds a NUL cannot be read on
-        PostgreSQL, and half a surrogate pair on neither. Whole pairs (an emoji) are not told apart from halves: such
-        documents are memory's."""
+    def cleanness(self, document: Sql) -> Sql | None:
+        """Whether the document can be read; None: where its content is not NULL. Documents are kept escaped to ASCII:
+        one that holds a NUL cannot be read on PostgreSQL, and half a surrogate pair on neither. Whole pairs (an emoji)
+        are not told apart from halves: such documents are memory's."""
         ...
 
     def content(self, document: Sql, path: Path) -> Sql:
-        """What is at a path, in a form that the others below take; NULL where nothing is."""
+        """What is at a path, in a form that the others below take."""
         ...
 
     def json_type(self, document: Sql, path: Path) -> Sql | None:
@@ -48,8 +48,8 @@ class Json(Protocol):
         """`integer real text true false array object`; NULL for what is missing, or null."""
         ...
 
-    def number(self, content: Sql) -> Sql:
-        """As a double, of what is a number; NULL of one that is too long to read."""
+    def number(self, content: Sql, json_type: Sql | None) -> Sql:
+        """As a double; NULL of what is no number, and of one that is too long to read."""
         ...
 
     def text(self, content: Sql, json_type: Sql | None) -> Sql:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
+    Double,
     FromClause,
     Subquery,
     and_,
@@ -32,6 +34,9 @@ from engine.storage.segments.verdicts import AtLeast, Sql, Verdict, where_sure
 
 _DATE_LENGTH, _SHORTEST_TIMESTAMP = 10, 17
 _NUMBERS = ("integer", "real")
+#: An offset of 0. PostgreSQL reads the rows by several processes only where it sees before planning that the offset
+#: leaves out none: a bare 0 and a parameter are still to be cast then, a quoted one is not.
+_NONE_LEFT_OUT: Sql = literal_column("'0'")
 
 
 class Rows:
@@ -65,43 +70,52 @@ class Rows:
 
     def _field(self, label: str, path: Path, own: Sql | None) -> Field:
         json, document = self.json, self._document
-        content, clean = json.content(document, path), json.is_clean(document)
-        self.column(label, content)
-        self.column("clean", clean)
-        raw, is_clean = self.at(0, label, content), self.at(0, "clean", clean)
-        json_type = json.json_type(document, path)
+        raw = self._read(label, json.content(document, path))
+        clean, json_type = json.cleanness(document), json.json_type(document, path)
+        is_clean = raw.is_not(None) if clean is None else self._read("clean", clean)
         if json_type is not None:
-            self.column(f"{label}_type", json_type)
-            json_type = self.at(0, f"{label}_type", json_type)
-        kind, text = json.kind(raw, json_type), json.text(raw, json_type)
+            json_type = self._read(f"{label}_type", json_type)
+        kind, text, number = json.kind(raw, json_type), json.text(raw, json_type), json.number(raw, json_type)
         if own is not None:
-            self.column(f"{label}_own", own)
-            given = self.at(0, f"{label}_own", own)
+            given = self._read(f"{label}_own", own)
             is_own = given.is_not(None)
             is_whole = json.is_whole(given)
             kind = case((is_own, literal("text", TextType)), else_=kind)
             text = case((is_own, given), else_=text)
+            number = case((is_own, null()), else_=number)
             is_clean = case((is_own, true() if is_whole is None else is_whole), else_=is_clean)
         return Field(
             rows=self,
             label=label,
-            content=self.at(2, label, content),
+            content=self.at(2, label, raw),
             kind=self.column(f"{label}_kind", kind, 1),
-            text=self.column(f"{label}_text", text, 1),
             sure=self.column(f"{label}_sure", is_clean, 1),
+            read_text=text,
+            read_number=number,
         )
+
+    def _read(self, label: str, computed: Sql) -> Sql:
+        """What the innermost query computes, by its label as the query around it sees it."""
+        self.column(label, computed)
+        return self.at(0, label, computed)
 
     def table(self, *conditions: ColumnElement[bool]) -> Subquery:
         """The rows that meet conditions on their own table, with everything asked for."""
+        # Queries that would compute nothing are left out: each one costs a copy of every row.
+        named = [(level, alias) for level, alias in zip(self._levels, self._aliases, strict=True) if level]
+        named[-1] = (named[-1][0], self.alias)
         shown: dict[str, Sql] = {}
         source: FromClause = self._source
-        for level, alias in zip(self._levels, self._aliases, strict=True):
+        for level, alias in named:
             shown = shown | level
             query = select(*(computed.label(label) for label, computed in shown.items())).select_from(source)
             if source is self._source:
                 query = query.where(*conditions)
-            # The offset keeps planners from computing a label anew wherever it is named.
-            source = query.offset(0).subquery(alias)
+            if not all(isinstance(computed, Column) for computed in shown.values()):
+                # The offset keeps planners from computing a label anew wherever it is named. Where there are columns
+                # alone they are free to read them by an index, in its order.
+                query = query.offset(_NONE_LEFT_OUT)
+            source = query.subquery(alias)
             shown = {label: literal_column(f"{alias}.{label}", computed.type) for label, computed in shown.items()}
         assert isinstance(source, Subquery)
         return source
@@ -116,31 +130,43 @@ class Field:
     content: Sql
     #: `integer real text true false array object`; NULL where it is missing.
     kind: Sql
-    #: NULL of what is no text.
-    text: Sql
     #: Whether the database reads it as memory does.
     sure: Sql
+    #: How its text and its number are computed, for who asks for them.
+    read_text: Sql
+    read_number: Sql
 
     @property
     def missing(self) -> Verdict:
         return where_sure(self.sure, self.kind.is_(None))
 
     @property
-    def is_number(self) -> Sql:
-        return self.kind.in_(_NUMBERS)
+    def text(self) -> Sql:
+        """NULL of what is no text."""
+        return self._at_level(1, "text", self.read_text)
 
     @property
     def number(self) -> Sql:
-        """As a double; NULL of what is no number."""
-        return self._computed("number", self._number())
+        """As a double; NULL of what is no number, and of one that is too long to read."""
+        return self._at_level(1, "number", self.read_number)
 
     @property
     def is_safe(self) -> Sql:
         """Whether it is no number, or one that a double stands for and may be reckoned with."""
-        number = self._number()
-        is_safe = or_(number == 0, number.between(SMALLEST, LARGEST), number.between(-LARGEST, -SMALLEST))
-        is_number = func.coalesce(self._below("kind", self.kind).in_(_NUMBERS), false())
-        return self._computed("safe", case((is_number, func.coalesce(is_safe, false())), else_=true()))
+        number, kind = self._below("number", self.number), self._below("kind", self.kind)
+        is_other = or_(kind.is_(None), kind.not_in(_NUMBERS))
+        return self._at_level(2, "safe", case((number.is_not(None), _is_exact(number)), else_=is_other))
+
+    @property
+    def summand(self) -> Sql:
+        """The number that may be reckoned with; NULL of what is none, or is read otherwise than by memory."""
+        number, sure = self._below("number", self.number), self._below("sure", self.sure)
+        return self._at_level(2, "summand", case((and_(sure, _is_exact(number)), number)))
+
+    @property
+    def is_no_number(self) -> Sql:
+        """Whether it is none for certain: missing, or of another kind."""
+        return and_(self.sure, or_(self.kind.is_(None), self.kind.not_in(_NUMBERS)))
 
     def as_number(self) -> Amount:
         """The number; missing where it is none."""
@@ -155,13 +181,13 @@ class Field:
         """The local midnight of a date; missing where it is no moment. Timestamps are memory's to read."""
         json, text = self.rows.json, self._below("text", self.text)
         is_date, length = json.is_date(text), func.length(text)
-        midnight = self._computed("midnight", case((is_date, json.midnight(text))))
+        midnight = self._at_level(2, "midnight", case((is_date, json.midnight(text))))
         is_settled = or_(text.is_(None), is_date, and_(length != _DATE_LENGTH, length < _SHORTEST_TIMESTAMP))
         return Amount(
             dimension="moment",
             low=midnight - ZONES,
             high=midnight + ZONES,
-            sure=and_(self.sure, self._computed("settled", is_settled)),
+            sure=and_(self.sure, self._at_level(2, "settled", is_settled)),
             reach=REACH,
         )
 
@@ -176,7 +202,7 @@ class Field:
                 (self.kind == "text", self.text != ""),
                 (self.kind == "true", true()),
                 (self.kind.in_(("array", "object")), self.content.not_in(("[]", "{}"))),
-                (self.is_number, self.number != 0),
+                (self.kind.in_(_NUMBERS), self.number != 0),
                 else_=false(),
             )
         )
@@ -188,12 +214,12 @@ class Field:
     def is_of(self, *kinds: str) -> Verdict:
         return where_sure(self.sure, func.coalesce(self.kind.in_(kinds), false()))
 
-    def _number(self) -> Sql:
-        kind, content = self._below("kind", self.kind), self.rows.at(1, self.label, self.content)
-        return case((kind.in_(_NUMBERS), self.rows.json.number(content)))
-
     def _below(self, name: str, like: Sql) -> Sql:
         return self.rows.at(1, f"{self.label}_{name}", like)
 
-    def _computed(self, name: str, computed: Sql) -> Sql:
-        return self.rows.column(f"{self.label}_{name}", computed, 2)
+    def _at_level(self, level: int, name: str, computed: Sql) -> Sql:
+        return self.rows.column(f"{self.label}_{name}", computed, level)
+
+
+def _is_exact(number: Sql) -> Sql:
+    return or_(func.abs(number, type_=Double()).between(SMALLEST, LARGEST), number == 0)

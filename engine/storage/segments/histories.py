@@ -33,6 +33,7 @@ from engine.storage.tables import events
 _ROUNDING = 2.0**-51
 #: Keeps an error from vanishing.
 _TINY = 1e-200
+_FRACTION, _DOUBT = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,23 +143,29 @@ class History:
         return self._counted(label, doubts) == 0
 
     def _of_numbers(self, function: AggregateName, field: Field) -> Amount:
-        name = field.label
-        is_safe = and_(field.sure, field.is_number, field.is_safe)
-        number = case((is_safe, field.number))
-        sure = self._without_doubt(f"{name}_doubts", or_(~field.sure, ~field.is_safe))
-        fractions = self._counted(f"{name}_fractions", and_(is_safe, field.kind == "real"))
+        name, number = field.label, field.summand
+        # What the worst of the values is: whole or no number (0), a fraction, one that leaves the result in doubt.
+        grade = case(
+            (number.is_not(None), case((field.kind == "real", _FRACTION), else_=0)),
+            (field.is_no_number, 0),
+            else_=_DOUBT,
+        )
+        if not isinstance(self._selected, Exact):
+            grade = case((self._is_unsure(), _DOUBT), else_=grade)
+        worst = func.coalesce(self._column(f"{name}_worst", func.max(grade)), 0)
+        sure, are_whole = worst < _DOUBT, worst < _FRACTION
         if function in ("min", "max"):
             extreme = func.min(number) if function == "min" else func.max(number)
             found = self._column(f"{name}_{function}", extreme)
             if not self._json.blur:
                 return point("number", found, sure=sure)
-            error = case((fractions == 0, 0.0), else_=func.abs(found) * self._json.blur)
+            error = case((are_whole, 0.0), else_=func.abs(found) * self._json.blur)
             return Amount(dimension="number", low=found - error, high=found + error, sure=sure)
         # Memory rounds once, a database at every step: the sum lies this close. Sums of whole numbers are exact.
-        many = self._counted(f"{name}_numbers", is_safe)
+        many = func.coalesce(self._column(f"{name}_numbers", func.count(number)), 0)
         total = func.coalesce(self._column(f"{name}_total", func.sum(number)), 0.0)
         size = func.coalesce(self._column(f"{name}_size", func.sum(func.abs(number))), 0.0)
-        is_exact = and_(fractions == 0, size <= LARGEST)
+        is_exact = and_(are_whole, size <= LARGEST)
         error = case((is_exact, 0.0), else_=(many + 8) * _ROUNDING * size + _TINY)
         low, high = total - error, total + error
         if function == "avg":

@@ -16,7 +16,6 @@ from sqlalchemy import (
     extract,
     func,
     literal,
-    null,
     or_,
     select,
     type_coerce,
@@ -30,6 +29,10 @@ _UNCLEAN = r"\\u(0000|d[89a-f])"
 #: A double is written in 24 characters at most; what is longer is a whole number that a cast might refuse.
 _LONGEST_NUMBER = 25
 _KINDS = {'"': "text", "t": "true", "f": "false", "[": "array", "{": "object"}
+#: Numbers, and no other values, begin with characters from the one up to before the other.
+_FIRST_OF_NUMBERS, _BEHIND_NUMBERS = "-", ":"
+#: What stands at a path where nothing is: both are missing.
+_NOTHING = "null"
 #: The path to the value itself, by which a lone text is read.
 _ITSELF = cast(literal("{}", Text), ARRAY(Text))
 
@@ -37,34 +40,31 @@ _ITSELF = cast(literal("{}", Text), ARRAY(Text))
 class PostgresJson:
     blur = 0.0
 
-    def is_clean(self, document: Sql) -> Sql:
-        written = cast(document, Text)
-        # Most documents hold no escape at all, which is quick to see.
-        return or_(func.strpos(written, literal("\\u", Text)) == 0, written.bool_op("!~")(literal(_UNCLEAN, Text)))
+    def cleanness(self, document: Sql) -> Sql | None:  # noqa: ARG002
+        return None
 
     def content(self, document: Sql, path: Path) -> Sql:
-        # An unclean document would end the whole query with an error. A CASE is never evaluated ahead.
-        found: Sql = case((self.is_clean(document), document))
+        written, found = cast(document, Text), document
         for part in path:
             found = found.op("->")(literal(part, Text) if isinstance(part, str) else literal(part, Integer))
-        return cast(found, Text)
+        # Most documents hold no escape at all, which is quick to see.
+        is_clean = or_(func.strpos(written, literal("\\u", Text)) == 0, written.bool_op("!~")(literal(_UNCLEAN, Text)))
+        # An unclean document would end the whole query with an error. A CASE is never evaluated ahead. What comes of it
+        # is NULL, and of it alone: a second look for escapes would cost nearly what reading the value does.
+        return case((is_clean, func.coalesce(cast(found, Text), literal(_NOTHING, Text))))
 
     def json_type(self, document: Sql, path: Path) -> Sql | None:  # noqa: ARG002
         return None
 
     def kind(self, content: Sql, json_type: Sql | None) -> Sql:  # noqa: ARG002
-        begin = func.left(content, 1)
+        is_real = or_(func.strpos(content, ".") > 0, func.strpos(content, "e") > 0)
         return case(
-            (content.is_(None), null()),
-            (begin == "n", null()),
-            *((begin == sign, literal(word, Text)) for sign, word in _KINDS.items()),
-            (or_(func.strpos(content, ".") > 0, func.strpos(content, "e") > 0), literal("real", Text)),
-            else_=literal("integer", Text),
+            (_is_number(content), case((is_real, literal("real", Text)), else_=literal("integer", Text))),
+            else_=case({sign: literal(word, Text) for sign, word in _KINDS.items()}, value=func.left(content, 1)),
         )
 
-    def number(self, content: Sql) -> Sql:
-        is_number = func.left(content, 1).in_(tuple("-0123456789"))
-        return case((and_(is_number, func.length(content) <= _LONGEST_NUMBER), cast(content, Double)))
+    def number(self, content: Sql, json_type: Sql | None) -> Sql:  # noqa: ARG002
+        return case((and_(_is_number(content), func.length(content) <= _LONGEST_NUMBER), cast(content, Double)))
 
     def text(self, content: Sql, json_type: Sql | None) -> Sql:  # noqa: ARG002
         is_text = func.left(content, 1) == '"'
@@ -102,6 +102,11 @@ class PostgresJson:
 
     def micros(self, instant: Sql) -> Sql:
         return cast(func.round(extract("epoch", instant) * 1_000_000), BigInteger)
+
+
+def _is_number(content: Sql) -> Sql:
+    by_byte = content.collate("C")
+    return and_(by_byte >= literal(_FIRST_OF_NUMBERS, Text), by_byte < literal(_BEHIND_NUMBERS, Text))
 
 
 def _own_text(value: Sql) -> Sql:

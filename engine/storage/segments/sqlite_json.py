@@ -16,7 +16,7 @@ class SqliteJson:
     # Decimal fractions are read by arithmetic of SQLite's own, which may miss the nearest double by one.
     blur = 2.0**-50
 
-    def is_clean(self, document: Sql) -> Sql:
+    def cleanness(self, document: Sql) -> Sql | None:
         written = type_coerce(document, Text)
         # Most documents hold no escape at all, which is quick to see.
         no_escape = func.instr(written, literal("\\u", Text)) == 0
@@ -31,8 +31,8 @@ class SqliteJson:
     def kind(self, content: Sql, json_type: Sql | None) -> Sql:
         return content if json_type is None else json_type
 
-    def number(self, content: Sql) -> Sql:
-        return cast(content, Double)
+    def number(self, content: Sql, json_type: Sql | None) -> Sql:
+        return case((self.kind(content, json_type).in_(("integer", "real")), cast(content, Double)))
 
     def text(self, content: Sql, json_type: Sql | None) -> Sql:
         return case((self.kind(content, json_type) == "text", type_coerce(content, Text)))
