@@ -21,7 +21,7 @@ _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 
 def path_text(path: Path) -> str:
     """The path for a person to read: a heading a day, a line a happening, and under a decision what it was based on."""
-    counts = f"{path.entered} enrollments, {len(path.messages)} messages"
+    counts = f"{_counted(path.entered, 'enrollment')}, {_counted(len(path.messages), 'message')}"
     lines = [f"{path.person} in {path.journey}, times of {path.zone.key}: {counts}"]
     day = None
     for at, told in _happenings(path):
@@ -106,6 +106,10 @@ def _sentence(line: Line, zone: ZoneInfo) -> str:
 def _message(message: Row) -> str:
     body = str(message["text"] or "").strip().splitlines()
     return f"✉ {message['channel']} to {message['to']}: {message['subject'] or (body[0] if body else '')}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _local(text: str, zone: ZoneInfo) -> str:

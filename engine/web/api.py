@@ -66,7 +66,7 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
     store, clock = engine.store, engine.clock
 
     def scoped(*scopes: Scope) -> Any:
-        def check(authorization: Annotated[str | None, Header()] = None) -> str:
+        def check(authorization: Annotated[str | None, Header(include_in_schema=False)] = None) -> str:
             record = keys.find(offered_key(authorization), clock())
             if record is None:
                 raise Refused(

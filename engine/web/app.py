@@ -95,8 +95,11 @@ async def _answer_test(_: Request, error: Exception) -> Response:  # noqa: ARG00
     return of_a_test()
 
 
-async def _answer_invalid(_: Request, error: Exception) -> Response:
+async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), "registered for these alone"
+    if any(row["loc"] == ("body",) for row in error.errors()) and "json" not in request.headers.get("content-type", ""):
+        needed = "the body must be a JSON object, sent with `Content-Type: application/json`"
+        return problem(Refused(415, "content_type", needed))
     # The place and the rule; never the input, which may be anybody's data.
     said = [f"{'.'.join(str(part) for part in row['loc'])}: {row['msg']}" for row in error.errors()]
     return problem(Refused(400, "bad_input", "; ".join(said)))
@@ -114,19 +117,23 @@ async def _answer_defect(_: Request, error: Exception) -> Response:  # noqa: ARG
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, with the intake routes that are not FastAPI's own."""
+    """The OpenAPI description, with the routes that are not FastAPI's own, our keys, and our problem documents."""
     if app.openapi_schema is None:
         described = get_openapi(title=app.title, version="1", routes=app.routes)
-        body = {"content": {"application/json": {"schema": {"type": "object"}}}}
-        for name in (*TYPES, "batch"):
+        body = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
+        for name in (*TYPES, "batch", "import"):
             described["paths"][f"/v1/{name}"] = {
                 "post": {
                     "tags": ["intake"],
-                    "summary": f"Segment's `{name}` call; Basic auth with the write key as user name",
+                    "summary": f"Segment's `{name}` call",
                     "requestBody": body,
-                    "responses": {"200": {"description": "Committed"}, "400": {"description": "Refused; nothing kept"}},
+                    "responses": {"200": {"description": "Committed"}},
                 }
             }
+        for operation in (operation for path in described["paths"].values() for operation in path.values()):
+            operation["security"] = [{"basic": []}, {"bearer": []}]
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = _REFUSED
         described["paths"]["/v1/receipts/{channel}"] = {
             "post": {
                 "tags": ["receipts"],
@@ -135,5 +142,34 @@ def _described(app: FastAPI) -> dict[str, Any]:
                 "responses": {"200": {"description": "Taken"}, "403": {"description": "Not provably the provider's"}},
             }
         }
+        components = described["components"]
+        components["securitySchemes"] = _KEYS
+        components["schemas"] = {
+            name: schema for name, schema in components["schemas"].items() if not name.endswith("ValidationError")
+        } | {"Problem": _PROBLEM}
         app.openapi_schema = described
     return app.openapi_schema
+
+
+#: A key, in either of two ways; what each operation needs of its scopes, a refusal says.
+_KEYS = {
+    "basic": {"type": "http", "scheme": "basic", "description": "The key as user name, without a password."},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457; `message` repeats `detail` for Segment's clients.",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable: `bad_input`, `not_found`, `conflict` …"},
+        "message": {"type": "string"},
+    },
+    "required": ["type", "title", "status", "detail", "code", "message"],
+}
+_REFUSED = {
+    "description": "Refused, and nothing is changed: 400, 401, 403, 404, 409, 413, 415, 429 or 503",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}

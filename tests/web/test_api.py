@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,11 @@ from engine.delivery.circuit import Circuit
 from engine.store import KeyRecord
 from engine.web.access import SCOPES, Scope, key_hash
 from tests.web.conftest import ADMIN_KEY, NOW, Shop, basic, doubtful
+
+with warnings.catch_warnings():
+    # It announces its own future.
+    warnings.simplefilter("ignore")
+    from openapi_core import OpenAPI
 
 CALLS: list[tuple[str, str, dict[str, Any], set[Scope]]] = [
     ("POST", "/v1/track", {"json": {"userId": "ana", "event": "Seen"}}, {"ingest"}),
@@ -241,6 +247,25 @@ def test_it_says_that_it_lives_is_ready_and_what_it_counts(shop: Shop, ana: str,
 def test_the_description_covers_intake_too(stranger: httpx.Client) -> None:
     paths = stranger.get("/openapi.json").json()["paths"]
     assert {"/v1/track", "/v1/batch", "/v1/why", "/v1/journeys/{name}/enroll", "/v1/receipts/{channel}"} <= set(paths)
+
+
+def test_the_description_is_valid_and_tells_of_keys_and_problems(stranger: httpx.Client) -> None:
+    described = stranger.get("/openapi.json").json()
+    OpenAPI.from_dict(described)
+    resolve = described["paths"]["/v1/deliveries/{delivery_id}/resolve"]["post"]
+    assert resolve["security"] == [{"basic": []}, {"bearer": []}]
+    assert set(resolve["responses"]) == {"200", "default"}
+    assert [parameter["name"] for parameter in resolve["parameters"]] == ["delivery_id"]
+    assert described["paths"].keys() >= {"/v1/import", "/v1/enrollments", "/v1/deliveries"}
+
+
+def test_a_body_that_does_not_call_itself_json_is_told_how_to(shop: Shop, admin: httpx.Client) -> None:
+    body = b'{"user_id": "ana", "action": "withdraw", "source": "support"}'
+    for headers in ({"Content-Type": "application/x-www-form-urlencoded"}, {}):
+        answer = admin.post("/v1/consents", content=body, headers=headers)
+        assert answer.status_code == 415
+        assert "`Content-Type: application/json`" in answer.json()["detail"]
+    assert admin.post("/v1/consents", json=[]).status_code == 400
 
 
 def test_what_is_not_there_answers_a_program_with_a_problem(stranger: httpx.Client) -> None:

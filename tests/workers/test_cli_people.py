@@ -291,6 +291,14 @@ def test_the_ledger_is_exported_for_programs_and_for_spreadsheets(sojourn: Sojou
 
 
 # ── profiles ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_whoever_is_asked_before_an_erasure_is_told_of_whom(sojourn: Sojourn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, out, _ = sojourn("profile", "erase", "ana@example.com")
+    assert code == 1
+    assert "This cannot be undone. Erase ana (p" in out
+    assert json.loads(sojourn("profile", "export", "ana")[1])["profile"]["erased_at"] is None
+
+
 def test_a_person_is_exported_and_erased_and_their_address_stays_blocked(sojourn: Sojourn) -> None:
     exported = json.loads(sojourn("profile", "export", "ana")[1])
     assert exported["profile"]["email"] == "ana@example.com"

@@ -41,10 +41,13 @@ def erase(
     is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Erases a person for good: data, addresses and contents go, enrollments end, the addresses stay blocked."""
-    if not is_sure:
-        typer.confirm("This cannot be undone. Erase this person?", abort=True)
-    with open_installation(project) as installation, installation.store.transaction() as unit:
-        found = people.find(unit, installation.project_key, profile)
-        current = installation.engine.intake.current(unit, found.profile_id)
-        installation.engine.intake.erase(unit, current, installation.clock())
+    with open_installation(project) as installation:
+        with installation.store.transaction() as unit:
+            found = people.find(unit, installation.project_key, profile)
+        if not is_sure:
+            who = f"{found.external_id or 'nobody with an id of yours'} ({found.profile_id})"
+            typer.confirm(f"This cannot be undone. Erase {who}?", abort=True)
+        with installation.store.transaction() as unit:
+            current = installation.engine.intake.current(unit, found.profile_id)
+            installation.engine.intake.erase(unit, current, installation.clock())
     typer.echo(f"erased {current.profile_id}")
