@@ -70,6 +70,6 @@ def test_the_checks_know_every_event_of_a_receipt_and_all_that_it_says() -> None
 
 @pytest.mark.parametrize("kind", ["page", "screen"])
 def test_the_checks_know_pages_and_screens(kind: CallType) -> None:
-    call = parse_call({"userId": "ana", "name": "Pricing", "properties": {"path": "/pricing"}}, kind, NOW)
+    (call,) = parse_call(b'{"userId": "ana", "name": "Pricing", "properties": {"path": "/pricing"}}', kind, NOW).calls
     assert call.values.keys() <= OWN_EVENTS[call.name].keys()
     assert {name for name in OWN_EVENTS if name.endswith("Viewed")} == {"Page Viewed", "Screen Viewed"}
