@@ -25,8 +25,10 @@ def channels(
     project: ProjectFolder = Path(),
     form: Annotated[Literal["text", "json", "markdown"], typer.Option("--format", help="How to print them.")] = "text",
 ) -> None:
-    """Lists the project's channels and whether each provider works; then the registered adapters: kind, abilities, and
-    settings (optional ones in brackets). Without a project here, the adapters alone.
+    """Lists the project's channels, whether each provider works, and the registered adapters.
+
+    An adapter's row tells its kind, its abilities and its settings, optional ones in brackets. Without a project here,
+    the adapters alone.
     """
     # Loads every adapter with its HTTP client, which the other verbs need not wait for.
     from channels.catalog import abilities, adapter_rows, markdown, settings_words

@@ -92,8 +92,9 @@ def pause(journey: Journey, reason: Reason = None, project: ProjectFolder = Path
 
 
 def resume(journey: Journey, reason: Reason = None, project: ProjectFolder = Path(), form: Form = "text") -> None:
-    """Lets a paused journey go on, at its `pace`, or ends those who are late, where it says `if_late: exit`. Also opens
-    a stopped one."""
+    """Lets a paused or stopped journey go on.
+
+    Who is held is let on at the journey's `pace`, or ended, where it says `if_late: exit`."""
     with open_installation(project) as installation:
         going = installation.engine.operations.resume(journey, installation.clock(), reason)
     seconds = going.lasts.total_seconds()
