@@ -138,19 +138,16 @@ class Performer:
                 end_enrollment(unit, enrollment, reason, now, tell=False)
 
     # ── before the step ──────────────────────────────────────────────────────────────────────────────────────────────
-    @staticmethod
-    def _find(unit: Unit, enrollment_id: str, profile_id: str | None = None) -> Enrollment:
+    def _find(self, unit: Unit, enrollment_id: str, profile_id: str | None = None) -> Enrollment:
         """The enrollment, under its profile's lock. `profile_id`: whose it was when it was last read."""
-        if profile_id is None:
-            found = unit.enrollments.find(enrollment_id)
-            profile_id = found.profile_id if found else None
-        while profile_id is not None:
-            unit.lock(profile_id)
+        found = None if profile_id else unit.enrollments.find(enrollment_id)
+        while owner := found.profile_id if found else profile_id:
+            unit.lock(owner)
             # Read under the lock: an exit may have been committed in between, or the person become another's.
             found = unit.enrollments.find(enrollment_id)
-            if found is not None and found.profile_id == profile_id:
+            if found and found.profile_id == owner:
                 return found
-            profile_id = found.profile_id if found else None
+            profile_id = None
         raise NotFound(f"no enrollment {enrollment_id!r} in this store")
 
     def _open(self, unit: Unit, enrollment_id: str, effect: Perform, now: datetime) -> _Scene | Result:
