@@ -69,6 +69,11 @@ def data_converter(payload_key: bytes | None) -> DataConverter:
     return dataclasses.replace(DataConverter.default, payload_codec=EncryptingCodec(payload_key))
 
 
+def target(address: str | None = None) -> str:
+    """Where `connect` looks for Temporal."""
+    return address or ClientConfigProfile.load().address or "127.0.0.1:7233"
+
+
 async def connect(address: str | None = None, *, payload_key: bytes | None = None) -> Client:
     """A client. Without an address, wherever the standard `TEMPORAL_*` variables and config file say.
 
@@ -77,7 +82,7 @@ async def connect(address: str | None = None, *, payload_key: bytes | None = Non
     config: dict[str, Any] = {}
     if address is None:
         config.update(ClientConfigProfile.load().to_client_connect_config())
-    config["target_host"] = address or config.get("target_host") or "127.0.0.1:7233"
+    config["target_host"] = target(address)
     return await Client.connect(**config, data_converter=data_converter(payload_key), runtime=quiet_runtime())
 
 

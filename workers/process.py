@@ -20,7 +20,7 @@ from engine.errors import Conflict, NotFound
 from engine.project import Channel
 from workers.activities.steps import StepActivities
 from workers.activities.sweeps import SweepActivity
-from workers.connection import SEARCH_ATTRIBUTES, connect, register_search_attributes
+from workers.connection import SEARCH_ATTRIBUTES, connect, register_search_attributes, target
 from workers.loop import LoopThread
 from workers.settings import FOLDER, Settings
 from workers.sweeping import schedule_sweeps
@@ -96,7 +96,9 @@ class TemporalSide:
             self.client: Client = self._thread.run(connect(address, payload_key=settings.payload_key))
         except RuntimeError as error:
             self._thread.close()
-            raise Conflict(f"no Temporal server answers at {address or 'the address in TEMPORAL_ADDRESS'}") from error
+            raise Conflict(
+                f"no Temporal server answers at {target(address)}: start it, or say where it is with TEMPORAL_ADDRESS"
+            ) from error
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -36,6 +36,8 @@ def test_a_new_project_passes_check_and_test(tmp_path: Path) -> None:
     tested = sojourn("test", cwd=shop)
     assert tested.returncode == 0, tested.stdout
     assert tested.stdout.startswith("4 of 4 scenarios hold")
+    none = sojourn("test", "-k", "nowhere", cwd=shop)
+    assert (none.returncode, none.stderr) == (2, "sojourn: none of 4 scenarios has `nowhere` in its name\n")
     assert (shop / ".gitignore").read_text() == ".sojourn/\n"
 
 

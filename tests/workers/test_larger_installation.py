@@ -153,7 +153,7 @@ def test_a_worker_without_a_temporal_says_so(tmp_path: Path) -> None:
         env={**os.environ, "TEMPORAL_ADDRESS": "127.0.0.1:9"},
     )
     assert answer.returncode == 1
-    assert answer.stderr.startswith("sojourn: no Temporal server answers at")
+    assert answer.stderr.startswith("sojourn: no Temporal server answers at 127.0.0.1:9: start it, or say where it is")
 
 
 def test_a_worker_for_a_channel_that_is_none_names_those_that_are(tmp_path: Path) -> None:
