@@ -73,6 +73,7 @@ def _measure(name: str, url: str, bare: str) -> dict[str, float]:
         "tracks_per_second": singles["rate"],
         "empty_per_second": empty["rate"],
         "of_the_empty_endpoint": singles["rate"] / empty["rate"],
+        "of_its_processor_time": singles["cpu_rate"] / empty["cpu_rate"],
     }
     print(
         f"{name}: batches of {CALLS}: {figures['batched_events_per_second']:,.0f} events/s "
@@ -81,7 +82,8 @@ def _measure(name: str, url: str, bare: str) -> dict[str, float]:
         f"({floor['cpu_rate']:,.0f} a second of processor time): {figures['of_the_floor']:.2f} of them\n"
         f"{name}: single calls: {singles['rate']:,.0f}/s ({singles['cpu_rate']:,.0f} a second of processor time, "
         f"longest answer {singles['longest'] * 1000:,.0f} ms); empty endpoint {empty['rate']:,.0f}/s "
-        f"({empty['cpu_rate']:,.0f}): {figures['of_the_empty_endpoint']:.2f} of it"
+        f"({empty['cpu_rate']:,.0f}): {figures['of_the_empty_endpoint']:.2f} of it "
+        f"({figures['of_its_processor_time']:.2f} a second of processor time)"
     )
     return figures
 
