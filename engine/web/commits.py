@@ -29,8 +29,8 @@ _CALLS_AT_ONCE = 500
 #: come in, the thread pauses: two groups of 30 cost half as much again as one of 60, in the database and in threads
 #: that take the interpreter's lock from each other.
 _MANY = 8
-_PAUSE_SECONDS = 0.001
-_PAUSES_AT_MOST = 10
+_PAUSE_SECONDS = 0.0005
+_PAUSES_AT_MOST = 20
 
 
 class _Request(Struct, frozen=True, kw_only=True):
