@@ -160,7 +160,8 @@ def _reachable(person: Person, project: Project, number: int) -> Person:
 
 
 def _rows(recording: Recording, seen: Survey, share: Share, on_row: Callable[[], None]) -> Iterator[Row]:
-    events: Iterator[RecordedEvent] = (event for event in recording if share.holds(event.person))
+    mine = {person for person in seen.people if share.holds(person)}
+    events: Iterator[RecordedEvent] = (event for event in recording if event.person in mine)
     if not seen.is_in_order:
         events = iter(sorted(events, key=lambda event: event.timestamp))
     for event in events:
@@ -179,7 +180,7 @@ def _rows(recording: Recording, seen: Survey, share: Share, on_row: Callable[[],
 
 
 def _result(unit: Unit, world: World, journey: str, seen: Survey) -> Backtest:
-    names = {world.profile_id(person): person for person in seen.people}
+    names = {world.profile_id(each.person): each.person for each in world.scenario.people}
     enrollments = unit.enrollments.of()
     outcomes: dict[tuple[str, str, str], Counter[str]] = {}
     for decision in unit.deliveries.decisions():

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from engine.errors import BadInput
 from engine.events.importing.cells import check_encoding
 from engine.events.importing.files import open_rows
@@ -35,8 +37,7 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?")
 _MILLISECONDS = 100_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedEvent:
+class RecordedEvent(Struct, frozen=True):
     person: str
     event: str
     timestamp: datetime

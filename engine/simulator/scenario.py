@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from engine.consent.model import Actor
 
 #: A scenario runs at most this long.
@@ -37,8 +39,7 @@ class Person:
 
 
 # ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tracked:
+class Tracked(Struct, frozen=True, kw_only=True):
     person: str
     event: str
     properties: Mapping[str, Any]
@@ -113,8 +114,7 @@ class ProviderFails:
 Action = Tracked | AttributesSet | ConsentGiven | Reported | Enrolled | Aliased | Erased | Steered | ProviderFails
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One row under `events`: what comes in, and when."""
 
     at: datetime
