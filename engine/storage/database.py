@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from engine.errors import BadInput, Conflict, StoreUnavailable
 from engine.storage.sql.prepared import run
 from engine.storage.sql.unit import SqlUnit, lock_number
 from engine.storage.tables import REVISION
+from engine.storage.turns import Turns, TurnTimeout
 from engine.storage.types import write_json
 from engine.storage.wakeups import CHANNEL, Wakeups
 
@@ -43,6 +44,8 @@ class Database:
         #: What to call it in messages: without password and parameters.
         self.name = parsed.set(query={}).render_as_string(hide_password=True)
         self._engine = _open(parsed, echo=echo)
+        #: Of threads at SQLite's one connection. PostgreSQL has as many as it takes.
+        self._turns = Turns() if parsed.drivername == "sqlite" else None
         self._own = threading.local()
         self._is_checked = False
 
@@ -115,9 +118,12 @@ class Database:
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
         try:
-            with self._engine.begin() as connection:
+            with (
+                self._turns.one(PATIENCE_SECONDS) if self._turns else nullcontext(),
+                self._engine.begin() as connection,
+            ):
                 yield connection
-        except sql_errors.TimeoutError as error:
+        except (sql_errors.TimeoutError, TurnTimeout) as error:
             raise StoreUnavailable(f"no connection to {self.name} came free in {PATIENCE_SECONDS} s") from error
         except sql_errors.DBAPIError as error:
             code = _passing_code(error)
@@ -176,7 +182,7 @@ def _open_sqlite(url: URL, common: dict[str, Any]) -> Engine:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"the folder of the database {url.database} cannot be created") from error
-    # One connection: SQLite has one writer, and every transaction may write. Threads queue for it in the pool, in turn;
+    # One connection: SQLite has one writer, and every transaction may write. Threads wait for it in turn (`Turns`);
     # each with a connection of its own they would poll the file's lock, at half the rate and with long tails.
     engine = create_engine(
         url,

@@ -1,8 +1,10 @@
 """Enrollments a second through the virtual driver, beside an empty loop over the same events.
 
-One process is told by the processor's time: it says the same whoever else is at work on the machine. The machine is
-told by the wall, as `sojourn backtest` runs it: the people shared out among as many processes as there are processors,
-from their start to the united result.
+One process is told by the processor's time: it says the same whoever else is at work on the machine.
+
+The machine is told by the wall, twice. The driver on every processor: in each a process that plays people of its own,
+from the moment at which all have declared theirs to the end of the last. And `sojourn backtest` as a whole: processes
+started, a file read, people declared and shared out, the results united.
 """
 
 from __future__ import annotations
@@ -12,8 +14,10 @@ import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
-from time import perf_counter, process_time
+from time import monotonic, perf_counter, process_time
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from engine.project import Project
@@ -28,6 +32,10 @@ from engine.simulator.world import World
 from engine.storage.memory import MemoryStore
 from workers.bootstrap import open_project
 from workers.cli.shares import play_shares
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Barrier
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = 2_000
@@ -44,6 +52,7 @@ def main(people: int = PEOPLE, people_of_the_machine: int = PEOPLE_OF_THE_MACHIN
     figures = _empty_loop(people)
     for name, keeps_bodies in (("whole", True), ("bodies_dropped", False)):
         figures |= _one_process(project, people, name, keeps_bodies, figures["empty_loop_seconds"])
+    figures |= _every_processor(people_of_the_machine)
     return figures | _machine(project, people_of_the_machine)
 
 
@@ -76,6 +85,40 @@ def _one_process(project: Project, people: int, name: str, keeps_bodies: bool, e
     }
 
 
+def _every_processor(people: int) -> dict[str, float]:
+    """The driver alone, on all processors at once."""
+    processes = os.cpu_count() or 1
+    context = get_context("spawn")
+    barrier, answers = context.Barrier(processes), context.SimpleQueue()
+    shares = [
+        context.Process(target=_play_beside, args=(people // processes, barrier, answers)) for _ in range(processes)
+    ]
+    for share in shares:
+        share.start()
+    played = [answers.get() for _ in shares]
+    for share in shares:
+        share.join()
+    seconds = max(ended for _, _, ended in played) - min(began for _, began, _ in played)
+    enrollments = sum(count for count, _, _ in played)
+    print(
+        f"abandoned_cart, the driver on every processor ({processes} processes), bodies dropped: {enrollments:,} "
+        f"enrollments in {seconds:.2f} s by the wall: {enrollments / seconds:,.0f} a second"
+    )
+    return {"driver_enrollments_per_second": enrollments / seconds}
+
+
+def _play_beside(people: int, barrier: Barrier, answers: SimpleQueue[tuple[int, float, float]]) -> None:
+    project = open_project(ROOT)
+    world = _TimedWorld(
+        project, _scenario(people), MemoryStore(), renderer=Renderer(project, keeps_bodies=False), barrier=barrier
+    )
+    play(world, VirtualCarrier(world.engine, world.clock), rows=_rows(people))
+    # One clock for all processes of a machine.
+    ended = monotonic()
+    with world.store.transaction() as unit:
+        answers.put((len(unit.enrollments.of()), world.begun_at, ended))
+
+
 def _machine(project: Project, people: int) -> dict[str, float]:
     processes = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
@@ -86,9 +129,9 @@ def _machine(project: Project, people: int) -> dict[str, float]:
         ran = play_shares(draft, recording, seen, "the machine", processes)
         seconds, by_the_wall = _processors_time() - began, perf_counter() - began_by_the_wall
     print(
-        f"abandoned_cart, the machine ({processes} processes), bodies dropped: {ran.enrollments:,} enrollments and "
-        f"{len(ran.messages):,} messages in {by_the_wall:.2f} s by the wall: {ran.enrollments / by_the_wall:,.0f} "
-        f"a second ({seconds:.2f} s of the processors: {ran.enrollments / seconds:,.0f} a second of each)"
+        f"abandoned_cart, a whole backtest ({processes} processes), bodies dropped: {ran.enrollments:,} enrollments, "
+        f"{len(ran.messages):,} messages in {by_the_wall:.2f} s by the wall: "
+        f"{ran.enrollments / by_the_wall:,.0f} a second ({seconds:.2f} s of the processors)"
     )
     return {
         "machine_enrollments_per_second": ran.enrollments / by_the_wall,
@@ -119,14 +162,21 @@ def _recorded(people: int, folder: Path) -> Recording:
 
 
 class _TimedWorld(World):
-    """Tells what declaring its people took, which no enrollment is part of."""
+    """Tells what declaring its people took, which no enrollment is part of, and then waits for the others."""
 
-    begun_in = 0.0
+    begun_in = begun_at = 0.0
+
+    def __init__(self, *given: Any, barrier: Barrier | None = None, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._barrier = barrier
 
     def begin(self) -> None:
         began = process_time()
         super().begin()
         self.begun_in = process_time() - began
+        if self._barrier is not None:
+            self._barrier.wait()
+        self.begun_at = monotonic()
 
 
 def _people(count: int) -> tuple[Person, ...]:

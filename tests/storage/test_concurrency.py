@@ -242,3 +242,25 @@ def test_what_was_acknowledged_survives_kill_9(database_url: str, database: Data
         assert stored[: len(acknowledged)] == acknowledged
         assert len(stored) <= len(acknowledged) + 1
         assert unit.queue.count_occurrences() == len(stored)
+
+
+def test_a_busy_thread_leaves_the_others_their_turns(sqlite_url: str) -> None:
+    """A pool of one connection would be taken again and again by whoever has just given it back."""
+    database = Database(sqlite_url)
+    taken: list[int] = []
+    start = threading.Barrier(8)
+
+    def take_turns(place: int) -> None:
+        start.wait()
+        for _ in range(50):
+            with database.transaction() as unit:
+                unit.profiles.find("p1")
+                taken.append(place)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(take_turns, range(8)))
+    database.close()
+    # While all are at it, nobody has had many turns more than anybody else.
+    while_all = taken[: min(len(taken) - 1 - taken[::-1].index(place) for place in range(8))]
+    counts = [while_all.count(place) for place in range(8)]
+    assert max(counts) - min(counts) <= 10, counts
