@@ -23,7 +23,7 @@ from workers import calls
 from workers.activities.steps import StepActivities
 from workers.contracts.payloads import PerformRequest
 from workers.loop import LoopThread
-from workers.worker import send_worker
+from workers.worker import SEND_THREADS, send_worker
 
 pytestmark = pytest.mark.temporal
 
@@ -85,7 +85,7 @@ def test_a_journey_of_fifty_does_not_wait_behind_one_of_five_thousand(dev_client
         journeys = Worker(
             dev_client, task_queue="sheaves", workflows=[Sheaf], workflow_runner=UnsandboxedWorkflowRunner()
         )
-        with ThreadPoolExecutor(16) as threads:
+        with ThreadPoolExecutor(SEND_THREADS) as threads:
             channel = send_worker(dev_client, CHANNEL, StepActivities(sends, lambda: NOON), threads)
             async with journeys:
                 large = [

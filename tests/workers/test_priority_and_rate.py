@@ -21,7 +21,7 @@ from workers.contracts.plans import PLANS
 from workers.embedded import DevServer
 from workers.gateway import Gateway
 from workers.loop import LoopThread
-from workers.worker import journey_worker, run_workers, send_worker
+from workers.worker import SEND_THREADS, journey_worker, run_workers, send_worker
 
 pytestmark = pytest.mark.temporal
 
@@ -107,7 +107,7 @@ def test_transactional_sends_overtake_a_backlog_of_marketing(dev_client: Client,
 
         async def work() -> AsyncExitStack:
             stack = AsyncExitStack()
-            threads = stack.enter_context(ThreadPoolExecutor(16))
+            threads = stack.enter_context(ThreadPoolExecutor(SEND_THREADS))
             await stack.enter_async_context(send_worker(dev_client, channel, activities, threads))
             return stack
 
