@@ -125,7 +125,13 @@ class Watching:
         self._out = root.with_suffix(".out").open("w+")
         environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
-            [SOJOURN, "test", "--watch"], cwd=root, stdout=self._out, stderr=subprocess.STDOUT, env=environ
+            [SOJOURN, "test", "--watch"],
+            cwd=root,
+            stdout=self._out,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            # A shell starts what runs in its background deaf to Ctrl-C, and that is inherited: these tests press it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def said(self) -> str:
