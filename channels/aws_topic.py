@@ -39,10 +39,19 @@ _SIGNED: Mapping[str, tuple[str, ...]] = {
 }
 _HASHES = {"1": SHA1, "2": SHA256}
 _MOST_CERTIFICATES = 8
+#: Begins what a service publishes to a topic that was just named to it.
+_TRIAL = "Successfully validated SNS topic"
 
 
 class Topic:
     """The topic of one channel."""
+
+    @classmethod
+    def required(cls, topic: Topic | None) -> Topic:
+        """The topic of an adapter that may have none; raises ReceiptRefused without one."""
+        if topic is None:
+            raise ReceiptRefused("notifications count only from a topic that is named: set `topic_arn`")
+        return topic
 
     def __init__(self, arn: str, client: httpx.Client) -> None:
         self._arn = arn
@@ -72,10 +81,10 @@ class Topic:
         raise refusal
 
     def read(self, request: WebhookRequest) -> Mapping[str, Any] | None:
-        """The verified notification; None for one about the subscription, which is confirmed by this."""
+        """The verified notification; None for one about the subscription, which is confirmed by this, or the topic."""
         body = self._body(request)
         match body["Type"]:
-            case "Notification":
+            case "Notification" if not body["Message"].startswith(_TRIAL):
                 return body
             case "SubscriptionConfirmation":
                 query = {"Action": "ConfirmSubscription", "TopicArn": self._arn, "Token": str(body["Token"])}

@@ -51,6 +51,13 @@ def parse_duration(text: str, *, can_be_negative: bool = False) -> timedelta:
     return timedelta(seconds=sign * seconds)
 
 
+def doubled(first: timedelta, times: int, longest: timedelta) -> timedelta:
+    """A pause that grows from try to try: `first`, doubled so many times, and `longest` at most."""
+    # No longest one is a thousand times its first: further doublings would only overflow.
+    pause: timedelta = min(first * 2 ** min(times, 10), longest)
+    return pause
+
+
 def format_duration(span: timedelta) -> str:
     """The shortest text that `parse_duration` reads back, in days and smaller units: `1h30m`, `3d`, `-40d`, `0s`.
 

@@ -351,8 +351,8 @@ class Queue(Protocol):
         put back."""
         ...
 
-    def put_back_stimulus(self, seq: int, not_before: datetime) -> None:
-        """One that was taken and not delivered is due again from then on."""
+    def put_back_stimuli(self, seqs: Collection[int], not_before: datetime) -> None:
+        """Those that were taken and not delivered are due again from then on."""
         ...
 
     def next_stimulus_at(self) -> datetime | None: ...

@@ -14,6 +14,7 @@ from engine.enrollment.carrier import Carrier
 from engine.errors import StoreUnavailable
 from engine.events.model import Occurrence
 from engine.plan.effects import Perform, Result
+from engine.schedule import doubled
 from workers.activities.steps import Performer
 from workers.faults import places
 
@@ -95,8 +96,7 @@ class Loop:
 
 
 def _pause(failures: int) -> timedelta:
-    doubled: int = 2 ** min(failures - 1, 10)
-    return min(POLL_EVERY * doubled, _LONGEST_PAUSE)
+    return doubled(POLL_EVERY, failures - 1, _LONGEST_PAUSE)
 
 
 class Loops:

@@ -18,7 +18,6 @@ from channels.base import AdapterContext, Meaning, Text, required_sender, safe_w
 from channels.email.mime import compose, split_address
 from channels.http import HttpAdapter, try_json_object
 from engine.delivery.message import Capabilities, Message, Receipt, ReceiptKind, SendResult, WebhookRequest
-from engine.errors import ReceiptRefused
 
 #: SES names no wait: its advice is ten minutes for the rate, and a day's quota frees itself little by little.
 _RATE_PAUSE = timedelta(minutes=10)
@@ -112,11 +111,11 @@ class Ses(HttpAdapter[SesSettings]):
         return named
 
     def authenticate(self, request: WebhookRequest) -> None:
-        self._required_topic().verify(request)
+        Topic.required(self._topic).verify(request)
 
     def read(self, request: WebhookRequest) -> Sequence[Receipt]:
-        notification = self._required_topic().read(request)
-        if notification is None or notification["Message"].startswith("Successfully validated SNS topic"):
+        notification = Topic.required(self._topic).read(request)
+        if notification is None:
             return []
         report = json.loads(notification["Message"])
         # Event publishing of a configuration set says the first, notifications of an identity the second.
@@ -142,11 +141,6 @@ class Ses(HttpAdapter[SesSettings]):
                 raw=report,
             )
         ]
-
-    def _required_topic(self) -> Topic:
-        if self._topic is None:
-            raise ReceiptRefused("reports count only from a topic that is named: set `topic_arn`")
-        return self._topic
 
 
 def _prose(answer: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from channels.aws_topic import Topic, TopicArn
 from channels.base import AdapterContext, Meaning, Text
 from channels.http import HttpAdapter
 from engine.delivery.message import Capabilities, Message, Receipt, SendResult, WebhookRequest
-from engine.errors import ReceiptRefused, UnsupportedMessage
+from engine.errors import UnsupportedMessage
 
 _LONGEST_TEXT = 1600
 _NUMBER = re.compile(r"\+?\d{3,15}")
@@ -126,11 +126,11 @@ class Sns(HttpAdapter[SnsSettings]):
         return code
 
     def authenticate(self, request: WebhookRequest) -> None:
-        self._required_topic().verify(request)
+        Topic.required(self._topic).verify(request)
 
     def read(self, request: WebhookRequest) -> Sequence[Receipt]:
-        notification = self._required_topic().read(request)
-        if notification is None or notification["Message"].startswith("Successfully validated SNS topic"):
+        notification = Topic.required(self._topic).read(request)
+        if notification is None:
             return []
         reply = json.loads(notification["Message"])
         occurred_at = datetime.fromisoformat(notification["Timestamp"])
@@ -156,8 +156,3 @@ class Sns(HttpAdapter[SnsSettings]):
                 raw=reply,
             )
         ]
-
-    def _required_topic(self) -> Topic:
-        if self._topic is None:
-            raise ReceiptRefused("replies count only from a topic that is named: set `topic_arn`")
-        return self._topic

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import ChannelConfigError, ChannelError, TransientChannelError
+from engine.schedule import doubled
 
 OPENS_AFTER = 5
 #: Between two probes: doubling from the first to the last. A provider's own word may lengthen it, to an hour at most.
@@ -82,6 +83,6 @@ def _reason(error: ChannelError) -> Literal["outage", "account"]:
 
 
 def _pause(probes: int, error: ChannelError) -> timedelta:
-    pause: timedelta = min(_FIRST_PAUSE * 2 ** min(probes, 10), _LONGEST_PAUSE)
+    pause = doubled(_FIRST_PAUSE, probes, _LONGEST_PAUSE)
     said = error.retry_after if isinstance(error, TransientChannelError) else None
     return pause if said is None else max(pause, min(said, _LONGEST_WORD))

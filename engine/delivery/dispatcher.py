@@ -42,6 +42,7 @@ from engine.plan.model import UNSENT, Outcome
 from engine.policy.holdout import is_held_out
 from engine.profiles.model import Profile
 from engine.project import Project
+from engine.schedule import doubled
 from engine.store import Unit
 
 #: A transient error is retried after this, doubling, up to `_LONGEST_RETRY`, for at most `_RETRY_FOR`.
@@ -462,7 +463,7 @@ class Dispatcher:
             return None
         # Channel and backup were tried in one dispatch: that is one attempt of the message.
         rounds = delivery.attempts // 2 if self._project.channels[delivery.channel].backup else delivery.attempts
-        delay = min(_FIRST_RETRY * 2 ** min(max(rounds, 1) - 1, 10), _LONGEST_RETRY)
+        delay = doubled(_FIRST_RETRY, max(rounds, 1) - 1, _LONGEST_RETRY)
         if isinstance(error, TransientChannelError) and error.retry_after is not None:
             delay = max(error.retry_after, _SHORTEST_RETRY)
         until: datetime = min(passage.now + delay, limit)

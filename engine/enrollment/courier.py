@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from engine.enrollment.carrier import Carrier
+from engine.schedule import doubled
 from engine.store import Store
 
 #: For how long what a courier has claimed is its own: longer than a carrier takes over a batch, and as long as a killed
@@ -42,17 +43,12 @@ class Courier:
             except Exception:
                 # Its own pace is the caller's to choose: all of it is due again at once.
                 with self._store.transaction() as unit:
-                    for stimulus in claimed:
-                        unit.queue.put_back_stimulus(stimulus.seq, now)
+                    unit.queue.put_back_stimuli([stimulus.seq for stimulus in claimed], now)
                 raise
             with self._store.transaction() as unit:
                 unit.queue.remove_stimuli([stimulus.seq for stimulus in claimed if stimulus.seq not in refused])
                 for stimulus in claimed:
                     if stimulus.seq in refused:
-                        unit.queue.put_back_stimulus(stimulus.seq, now + _pause(stimulus.attempts))
+                        pause = doubled(_FIRST_PAUSE, stimulus.attempts - 1, _LONGEST_PAUSE)
+                        unit.queue.put_back_stimuli([stimulus.seq], now + pause)
             delivered += len(claimed) - len(refused)
-
-
-def _pause(attempts: int) -> timedelta:
-    doubled: int = 2 ** min(attempts - 1, 10)
-    return min(_FIRST_PAUSE * doubled, _LONGEST_PAUSE)

@@ -39,11 +39,11 @@ class Database:
     `url`: `sqlite:///PATH` (its folder is created), or `postgresql://…` (psycopg 3). Raises BadInput for another.
     """
 
-    def __init__(self, url: str, *, echo: bool = False) -> None:
+    def __init__(self, url: str) -> None:
         parsed = _parse(url)
         #: What to call it in messages: without password and parameters.
         self.name = parsed.set(query={}).render_as_string(hide_password=True)
-        self._engine = _open(parsed, echo=echo)
+        self._engine = _open(parsed)
         #: Of threads at SQLite's one connection. PostgreSQL has as many as it takes.
         self._turns = Turns() if parsed.drivername == "sqlite" else None
         self._own = threading.local()
@@ -148,9 +148,9 @@ def _parse(url: str) -> URL:
     return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
 
 
-def _open(url: URL, *, echo: bool) -> Engine:
+def _open(url: URL) -> Engine:
     # No parameters in logs and errors: they are people's data.
-    common: dict[str, Any] = {"echo": echo, "hide_parameters": True, "json_serializer": write_json}
+    common: dict[str, Any] = {"hide_parameters": True, "json_serializer": write_json}
     if url.drivername == "sqlite":
         return _open_sqlite(url, common)
     try:

@@ -14,23 +14,20 @@ The books are then compared: what the provider took, what the store says. Exit c
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import random
 import selectors
-import shutil
 import signal
 import struct
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import cast
 
 from channels.base import AdapterContext
@@ -40,9 +37,9 @@ from engine.enrollment.entry import Occasion
 from engine.enrollment.model import Enrollment
 from engine.plan.effects import Perform, WaitUntil
 from engine.storage.database import Database
+from tests.chaos.databases import NAMES, fresh_database
 from tests.chaos.sink import counts, running_sink
 from tests.factories import NOW, ScriptedProvider, Shop, plan, send
-from tests.postgres_server import running_server
 
 THREADS = 8
 #: Seconds for which a worker lives, drawn evenly from this span.
@@ -250,42 +247,20 @@ def play(url: str, kind: str, *, messages: int, kills: int, workers: int = 3, se
     )
 
 
-@contextmanager
-def databases(names: Sequence[str]) -> Iterator[Iterator[str]]:
-    """URLs of fresh, migrated databases, one for each name, as they are asked for."""
-    with ExitStack() as stack:
-
-        def fresh() -> Iterator[str]:
-            for name in names:
-                if name == "postgresql":
-                    url = f"postgresql://postgres@/postgres?host={stack.enter_context(running_server())}"
-                else:
-                    folder = Path(tempfile.mkdtemp(prefix="sojourn-chaos-"))
-                    stack.callback(shutil.rmtree, folder)
-                    url = f"sqlite:///{folder / 'sojourn.db'}"
-                database = Database(url)
-                database.migrate()
-                database.close()
-                yield url
-
-        yield fresh()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--messages", type=int, default=10_000, help="for each kind of provider and database")
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--workers", type=int, default=3, help="alive at a time")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--database", choices=("sqlite", "postgresql"), action="append")
+    parser.add_argument("--database", choices=NAMES, action="append")
     given = parser.parse_args()
-    runs = [(name, kind) for name in given.database or ("sqlite", "postgresql") for kind in KINDS]
     is_fine = True
-    with databases([name for name, _ in runs]) as urls:
-        for (_, kind), url in zip(runs, urls, strict=True):
+    for name, kind in itertools.product(given.database or NAMES, KINDS):
+        with fresh_database(name) as url:
             books = play(url, kind, messages=given.messages, kills=given.kills, workers=given.workers, seed=given.seed)
-            print(json.dumps(asdict(books) | {"holds": books.holds}), flush=True)
-            is_fine = is_fine and books.holds
+        print(json.dumps(asdict(books) | {"holds": books.holds}), flush=True)
+        is_fine = is_fine and books.holds
     sys.stdout.flush()
     os._exit(0 if is_fine else 1)
 

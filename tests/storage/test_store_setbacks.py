@@ -126,7 +126,7 @@ def test_those_of_one_enrollment_are_claimed_one_by_one_in_their_order(any_store
         assert [(each.enrollment_id, each.input.kind) for each in first] == [("e1", "started"), ("e2", "started")]
     with any_store.transaction() as unit:
         assert unit.queue.claim_stimuli(at(micros=3), LATER) == []
-        unit.queue.put_back_stimulus(first[0].seq, at(micros=9))
+        unit.queue.put_back_stimuli([first[0].seq], at(micros=9))
         assert unit.queue.claim_stimuli(at(micros=8), LATER) == []
         (again,) = unit.queue.claim_stimuli(at(micros=9), LATER)
         assert (again.input.kind, again.attempts) == ("started", 2)

@@ -96,10 +96,11 @@ class DictQueue:
                     break
         return sorted(claimed, key=lambda stimulus: stimulus.seq)
 
-    def put_back_stimulus(self, seq: int, not_before: datetime) -> None:
-        known = self._stimuli.get(seq)
-        if known is not None:
-            self._stimuli.put(seq, replace(known, not_before=not_before))
+    def put_back_stimuli(self, seqs: Collection[int], not_before: datetime) -> None:
+        for seq in seqs:
+            known = self._stimuli.get(seq)
+            if known is not None:
+                self._stimuli.put(seq, replace(known, not_before=not_before))
 
     def next_stimulus_at(self) -> datetime | None:
         first = self._timed.first()

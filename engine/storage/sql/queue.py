@@ -150,8 +150,9 @@ class SqlQueue:
         claimed = [replace(each, not_before=until, attempts=each.attempts + 1) for each in found]
         return sorted(claimed, key=lambda stimulus: stimulus.seq)
 
-    def put_back_stimulus(self, seq: int, not_before: datetime) -> None:
-        self._connection.execute(_PUT_BACK, {"numbers": [seq], "again_at": not_before})
+    def put_back_stimuli(self, seqs: Collection[int], not_before: datetime) -> None:
+        if seqs:
+            self._connection.execute(_PUT_BACK, {"numbers": list(seqs), "again_at": not_before})
 
     def next_stimulus_at(self) -> datetime | None:
         at: datetime | None = self._connection.scalar(_NEXT_STIMULUS_AT)
