@@ -30,9 +30,11 @@ from engine.errors import (
 )
 from engine.project import ChannelKind
 
-#: What a vendor's word for a refusal means. The last six are reasons of a permanent one.
+#: What a vendor's word for a refusal means. `busy`: transient, but for this address alone (a mailbox that is full).
+#: `config` is our account's fault whatever the message; `unserved` is, too, but for this destination alone; and
+#: `forbidden` may be either: some in a row tell. The last six are reasons of a permanent one.
 Meaning = Literal[
-    "transient", "config", "unsupported", "doubtful",
+    "transient", "busy", "config", "forbidden", "unserved", "unsupported", "doubtful",
     "rejected", "invalid_address", "opted_out", "too_large", "not_allowed", "unknown",
 ]  # fmt: skip
 
@@ -140,7 +142,7 @@ class ChannelAdapter(ABC, Generic[S]):
         if message.attachments and not self.capabilities.has_attachments:
             raise UnsupportedMessage(f"{self.name} carries no attachments")
         if not message.to.strip() or has_control_characters(message.to):
-            raise PermanentChannelError("the address is empty or holds control characters", reason="invalid_address")
+            raise unusable_address("the address is empty or holds control characters")
         try:
             return self.deliver(message)
         except ChannelError:
@@ -211,8 +213,14 @@ def channel_error(meaning: Meaning, text: str, *, retry_after: timedelta | None 
     match meaning:
         case "transient":
             return TransientChannelError(text, retry_after=retry_after)
+        case "busy":
+            return TransientChannelError(text, retry_after=retry_after, provider="works")
         case "config":
             return ChannelConfigError(text)
+        case "forbidden":
+            return ChannelConfigError(text, provider="trouble")
+        case "unserved":
+            return ChannelConfigError(text, provider="works")
         case "unsupported":
             return UnsupportedMessage(text)
         case "doubtful":
@@ -221,6 +229,11 @@ def channel_error(meaning: Meaning, text: str, *, retry_after: timedelta | None 
             return PermanentChannelError(text, reason=meaning)
         case _:
             assert_never(meaning)
+
+
+def unusable_address(text: str) -> PermanentChannelError:
+    """The error for an address that no provider need be asked about."""
+    return PermanentChannelError(text, reason="invalid_address", provider="unknown")
 
 
 def safe_word(value: object) -> str:
@@ -234,7 +247,8 @@ def required_sender(*candidates: str | None) -> str:
     for candidate in candidates:
         if candidate:
             return candidate
-    raise ChannelConfigError("no sender: set `from` on the channel, in its settings or in the template")
+    # Some messages in a row say that it is the channel's; one may be its template's.
+    raise channel_error("forbidden", "no sender: set `from` on the channel, in its settings or in the template")
 
 
 def has_control_characters(text: str) -> bool:

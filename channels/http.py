@@ -193,15 +193,21 @@ def status_meaning(status: int) -> Meaning:
     match status:
         case 408 | 425 | 429:
             return "transient"
-        case 401 | 402 | 403 | 404 | 405 | 407:
-            # The address and the credentials are the same for every message: none of these is about this one.
+        case 401 | 402 | 407:
+            # The credentials are the same for every message.
             return "config"
+        case 403 | 404 | 405:
+            # So is the address; but some say no with these to one message, too.
+            return "forbidden"
         case 413:
             return "too_large"
+        case 504 | 524:
+            # A gateway that got no answer from the provider behind it: to us, too, that is none.
+            return "doubtful"
         case _ if status >= 500:
             return "transient"
         case _ if 300 <= status < 400:
-            return "config"
+            return "forbidden"
         case _ if 200 <= status < 300:
             return "unknown"
         case _:

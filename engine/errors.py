@@ -23,12 +23,17 @@ Messages say what, which, where, what is allowed, what to do; never a secret, an
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.language.diagnostics import Diagnostic
+
+#: What a failure says of the provider, to the messages that come after: nothing (it was not asked); that it works (it
+#: has answered, for this message or this address alone); that it is in trouble (some in a row are an outage); or that
+#: it refuses us, whatever the message.
+ProviderHealth = Literal["unknown", "works", "trouble", "refuses_us"]
 
 
 class SojournError(Exception):
@@ -77,27 +82,41 @@ class StoreUnavailable(SojournError):
 
 
 class ChannelError(SojournError):
-    """Whatever an adapter raises."""
+    """Whatever an adapter raises. `provider`: what it says of the provider, where that is not what its class says."""
+
+    HEALTH: ClassVar[ProviderHealth] = "unknown"
+
+    def __init__(self, message: str, *, provider: ProviderHealth | None = None) -> None:
+        self.provider = provider or self.HEALTH
+        super().__init__(message)
 
 
 class TransientChannelError(ChannelError):
     """Try again later; `retry_after` is the provider's own word, where it gave one."""
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+    HEALTH = "trouble"
+
+    def __init__(
+        self, message: str, *, retry_after: timedelta | None = None, provider: ProviderHealth | None = None
+    ) -> None:
         self.retry_after = retry_after
-        super().__init__(message)
+        super().__init__(message, provider=provider)
 
 
 class PermanentChannelError(ChannelError):
     """This message will never go. `reason`: `invalid_address` suppresses the address; see `engine.delivery.message`."""
 
-    def __init__(self, message: str, *, reason: str = "rejected") -> None:
+    HEALTH = "works"
+
+    def __init__(self, message: str, *, reason: str = "rejected", provider: ProviderHealth | None = None) -> None:
         self.reason = reason
-        super().__init__(message)
+        super().__init__(message, provider=provider)
 
 
 class DoubtfulChannelError(ChannelError):
     """The request was written and no answer came: the provider may have taken the message."""
+
+    HEALTH = "trouble"
 
 
 class UnsupportedMessage(ChannelError):
@@ -106,6 +125,8 @@ class UnsupportedMessage(ChannelError):
 
 class ChannelConfigError(ChannelError):
     """The account or the settings are wrong; no retry helps until somebody mends them."""
+
+    HEALTH = "refuses_us"
 
 
 class ReceiptRefused(ChannelError):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import httpx
 
-from channels.base import Meaning, Secret, channel_error, safe_word
+from channels.base import Meaning, Secret, channel_error, safe_word, unusable_address
 from channels.chat.blocks import as_meant
 from channels.http import HttpAdapter, HttpSettings, parse_retry_after, try_json_object
 from engine.delivery.message import Capabilities, Message, SendResult
@@ -41,10 +41,10 @@ class Discord(HttpAdapter[DiscordSettings]):
     ERRORS: ClassVar[Mapping[str, Meaning]] = {
         "10003": "rejected",  # no such room, which may be one that we are not let into
         "10013": "invalid_address",  # no such person
-        "20016": "transient",  # the room is in slow mode
+        "20016": "busy",  # the room is in slow mode
         "20022": "transient",
         "20026": "config",  # the bot is flagged for spam
-        "20028": "transient",
+        "20028": "busy",  # too many in this room
         "40001": "config",
         "40002": "config",  # the account is not verified
         "40003": "transient",  # direct messages begun too fast
@@ -65,7 +65,7 @@ class Discord(HttpAdapter[DiscordSettings]):
     def deliver(self, message: Message) -> SendResult:
         room = message.to.removeprefix(_ROOM)
         if not (room.isascii() and room.isdigit()):
-            raise channel_error("invalid_address", "the address is no Discord id")
+            raise unusable_address("the address is no Discord id")
         if room == message.to:
             room = self._open_direct(room)
         return super().deliver(replace(message, to=f"{_ROOM}{room}"))

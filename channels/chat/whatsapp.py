@@ -96,7 +96,7 @@ class WhatsApp(HttpAdapter[WhatsAppSettings]):
         "131049": "not_allowed",  # Meta spares the person more marketing
         "131050": "opted_out",  # the person stopped our marketing
         "131051": "unsupported",
-        "131056": "transient",  # too many to this person
+        "131056": "busy",  # too many to this person
         "131057": "transient",  # maintenance
         "132000": "rejected",  # as many parameters as the template has places
         "132001": "rejected",  # no such template in that language

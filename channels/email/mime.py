@@ -21,9 +21,9 @@ from typing import Any
 
 import idna
 
-from channels.base import has_control_characters
+from channels.base import channel_error, has_control_characters, unusable_address
 from engine.delivery.message import Attachment, Message
-from engine.errors import ChannelConfigError, PermanentChannelError, UnsupportedMessage
+from engine.errors import UnsupportedMessage
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 #: A longer value could not stand on one line, whose limit is 998 characters with the name.
@@ -131,14 +131,16 @@ def split_address(sender: str) -> tuple[str, str]:
     """Display name and bare address of `Demo Shop <hello@shop.example>`; raises ChannelConfigError where it is none."""
     name, address = parseaddr(sender)
     if has_control_characters(sender) or "@" not in address.strip("@"):
-        raise ChannelConfigError("the sender is no email address: write `Name <name@domain>` under `from`")
+        raise channel_error("forbidden", "the sender is no email address: write `Name <name@domain>` under `from`")
     try:
         bare = _with_ascii_domain(address)
         Address(display_name=name, addr_spec=bare)
     except (ValueError, IndexError):
         bare = ""
     if not bare.isascii() or not bare:
-        raise ChannelConfigError("the sender's address is not usable: only its domain may hold non-ASCII letters")
+        raise channel_error(
+            "forbidden", "the sender's address is not usable: only its domain may hold non-ASCII letters"
+        )
     return name, bare
 
 
@@ -155,7 +157,7 @@ def recipient(to: str) -> str:
     except (ValueError, IndexError):
         address = ""
     if not address:
-        raise PermanentChannelError("the recipient is no email address", reason="invalid_address")
+        raise unusable_address("the recipient is no email address")
     return address
 
 

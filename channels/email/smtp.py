@@ -73,7 +73,7 @@ class Smtp(ChannelAdapter[SmtpSettings]):
     Settings = SmtpSettings
     capabilities = Capabilities(kind="email", has_attachments=True)
 
-    #: Enhanced status codes (RFC 3463) of a permanent refusal, by their beginning.
+    #: Enhanced status codes (RFC 3463) of a refusal, by their beginning.
     MEANINGS: ClassVar[Mapping[str, Meaning]] = {
         "5.1.1": "invalid_address",  # no such mailbox
         "5.1.2": "invalid_address",  # no such domain
@@ -82,6 +82,8 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         "5.1.10": "invalid_address",  # the domain takes no mail
         "5.2.3": "too_large",
         "5.3.4": "too_large",
+        "4.1": "busy",  # the mailbox
+        "4.2": "busy",  # full, or switched off for a while
         "5.7": "config",  # policy: relaying, sender not allowed, authentication wanted
     }
 
@@ -155,11 +157,15 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         return channel_error(self._meaning(stage, code, status), f"smtp: the server refused the {stage} ({told})")
 
     def _meaning(self, stage: Stage, code: int, status: str) -> Meaning:
+        by_status = self.MEANINGS.get(status) or self.MEANINGS.get(status.rpartition(".")[0])
         if 400 <= code < 500 or code < 200:
-            return "transient"
+            is_mailbox = by_status == "busy" or (stage == "recipient" and code == 450 and not status)
+            return "busy" if is_mailbox and stage in ("recipient", "message") else "transient"
         if stage in ("greeting", "sign-in"):
             return "config"
-        by_status = self.MEANINGS.get(status) or self.MEANINGS.get(status.rpartition(".")[0])
+        if stage == "recipient" and by_status == "config":
+            # Relaying that is denied to us altogether, or one address that takes nothing from us.
+            return "forbidden"
         if stage == "sender":
             # Who we are is the same for every message: only the size is this one's.
             return "too_large" if by_status == "too_large" or code == 552 else "config"

@@ -73,7 +73,7 @@ class Sns(HttpAdapter[SnsSettings]):
         "OptInRequired": "config",
         "RequestExpired": "config",  # our clock
         "SignatureDoesNotMatch": "config",
-        "UserError": "config",  # the account is in the sandbox, and the number not among those it may write to
+        "UserError": "unserved",  # the account is in the sandbox, and the number not among those it may write to
     }
     #: What the prose of a wrong parameter speaks of, in order.
     PARAMETERS: ClassVar[Mapping[str, str]] = {

@@ -72,7 +72,14 @@ class Telnyx(HttpAdapter[TelnyxSettings]):
         "20014": "config",  # the account is not verified
         "20100": "config",  # no credit
         "40001": "invalid_address",  # a landline, or no number that can be reached
+        "40002": "busy",  # taken for spam, for a while
+        "40003": "not_allowed",  # taken for spam
+        "40004": "busy",  # the carrier refuses it
+        "40005": "busy",  # it ran out on the way
+        "40006": "busy",  # the carrier is out
+        "40009": "rejected",  # the text
         "40010": "config",  # the sender is not registered
+        "40011": "transient",  # too fast for the carrier
         "40012": "invalid_address",
         "40013": "config",  # the sender
         "40100": "config",  # the sender is not set up for messages
@@ -82,7 +89,7 @@ class Telnyx(HttpAdapter[TelnyxSettings]):
         "40305": "config",  # the sender is not ours
         "40306": "config",  # the sender name is not set up
         "40307": "config",  # the profile has another sender name
-        "40309": "config",  # the account may not send to that country
+        "40309": "unserved",  # the account may not send to that country
         "40310": "invalid_address",
         "40312": "config",  # the profile is disabled
         "40313": "config",  # the profile's secret is missing

@@ -51,7 +51,7 @@ class Twilio(HttpAdapter[TwilioSettings]):
         "20404": "config",  # no such account
         "20429": "transient",
         "21211": "invalid_address",
-        "21408": "config",  # the account may not send to that country
+        "21408": "unserved",  # the account may not send to that country
         "21602": "unsupported",  # no text
         "21606": "config",  # the sender is not ours, or cannot send
         "21609": "config",  # the callback address

@@ -64,7 +64,7 @@ class Vonage(HttpAdapter[VonageSettings]):
         "15": "rejected",  # the sender is not allowed there
         "22": "rejected",  # the network does not fit the number
         "23": "config",  # the callback address
-        "29": "config",  # a trial account sends to listed numbers only
+        "29": "unserved",  # a trial account sends to listed numbers only
         "32": "config",
         "33": "invalid_address",  # the number is switched off for good
     }

@@ -234,8 +234,11 @@ class HttpContract(ProviderContract):
         assert self._outcome(Reply(status=401, body="{}"))[0] is ChannelConfigError
 
     def test_every_5xx_is_transient(self) -> None:
-        outcomes = {self._outcome(Reply(status=status, body="<html>")) for status in (500, 502, 503, 504)}
+        outcomes = {self._outcome(Reply(status=status, body="<html>")) for status in (500, 502, 503)}
         assert outcomes == {(TransientChannelError, "")}
+
+    def test_a_gateway_that_got_no_answer_either_leaves_the_message_in_doubt(self) -> None:
+        assert self._outcome(Reply(status=504, body="<html>")) == (DoubtfulChannelError, "")
 
     def test_too_fast_is_transient_and_the_providers_wait_is_honoured(self) -> None:
         in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)

@@ -1,8 +1,9 @@
 """Whether a provider's account is worth a call: the state of one channel, as a value. Pure.
 
 It opens after `OPENS_AFTER` messages in a row whose first attempt failed with nothing taken between them, or at once
-where the account itself is refused. While it is open nothing is handed over but, from time to time, one message to see
-whether the provider is back; the first that it takes closes the circuit.
+where the provider refuses us, whatever the message. What it has against one message or one address opens nothing, nor
+does a message that failed before: others may have gone since. While it is open nothing is handed over but, from time to
+time, one message to see whether the provider is back; the first that it takes closes the circuit.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def after_failure(
             known, error=text, probes=probes, probing=None, probe_at=now + _pause(probes, error), reason=_reason(error)
         )
     failures = known.failures + is_first
-    if failures < OPENS_AFTER and not isinstance(error, ChannelConfigError):
+    is_refused = is_first and error.provider == "refuses_us"
+    if failures < OPENS_AFTER and not is_refused:
         return replace(known, failures=failures, error=text)
     return replace(
         known, state="open", reason=_reason(error), failures=failures, error=text, opened_at=now,

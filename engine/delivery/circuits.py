@@ -53,7 +53,7 @@ class Circuits:
         channel = delivery.via
         known = self._locked(unit, channel)
         # Of its first dispatch, in which it may be tried with the channel and with its backup.
-        is_first = delivery.first_attempt_at == now
+        is_first = delivery.attempts <= (delivery.via != delivery.channel)
         circuit = after_failure(known, channel, delivery.delivery_id, error, now, is_first=is_first)
         if circuit == known:
             return
@@ -87,7 +87,8 @@ class Circuits:
         elif circuit.probe_at is not None and now < circuit.probe_at:
             self._look_at(unit, channel, circuit.probe_at)
         elif waiting:
-            _nudge(unit, waiting[0], now)
+            # Another one each time: what is wrong may be the message, and the provider long back.
+            _nudge(unit, min(waiting, key=lambda delivery: delivery.attempts), now)
             # Should it never come to be handed over, another one is asked.
             self._look_at(unit, channel, now + PROBE_LASTS)
         # Else the next message that comes is the probe.

@@ -382,13 +382,10 @@ class Dispatcher:
 
     def _learn(self, unit: Unit, delivery: Delivery, answer: SendResult | ChannelError, now: datetime) -> None:
         """What the answer says of the provider, for those who come after."""
-        match answer:
-            case SendResult() | PermanentChannelError():
-                self._circuits.worked(unit, delivery.via, now)
-            case TransientChannelError() | DoubtfulChannelError() | ChannelConfigError():
-                self._circuits.failed(unit, delivery, answer, now)
-            case _:
-                pass  # the channel cannot carry this message: the provider was not asked
+        if isinstance(answer, SendResult) or answer.provider == "works":
+            self._circuits.worked(unit, delivery.via, now)
+        elif answer.provider != "unknown":
+            self._circuits.failed(unit, delivery, answer, now)
 
     @staticmethod
     def _record_sent(
@@ -429,9 +426,10 @@ class Dispatcher:
             return fail(passage.unit, delivery, claim.decision, code)
         waiting = replace(delivery, status="retrying", error=code)
         passage.unit.deliveries.save(waiting)
-        backup = self._project.channels[delivery.channel].backup
-        is_first = delivery.via == delivery.channel
-        if backup and is_first and self._circuits.lets(passage.unit, backup, delivery.delivery_id, passage.now):
+        backup = self._project.channels[delivery.channel].backup if delivery.via == delivery.channel else None
+        if isinstance(error, TransientChannelError) and error.provider == "works":
+            backup = None  # a mailbox that is full is so for the backup, too
+        if backup and self._circuits.lets(passage.unit, backup, delivery.delivery_id, passage.now):
             return self._decide_again(passage, waiting, via=backup)
         until = self._next_try(passage, delivery, error)
         if until is None:

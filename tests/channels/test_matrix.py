@@ -45,6 +45,7 @@ CASES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "test_no_answer_is_doubtful",
             "test_a_provider_out_of_reach_is_transient",
             "test_a_connection_cut_after_the_request_is_doubtful",
+            "test_a_gateway_that_got_no_answer_either_leaves_the_message_in_doubt",
         ),
     ),
     "broken": (

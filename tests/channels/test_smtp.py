@@ -226,6 +226,25 @@ def test_a_reply_to_the_recipient_has_its_meaning(reply: str, expected: tuple[ty
 
 
 @pytest.mark.parametrize(
+    ("stage", "reply", "provider"),
+    [
+        ("recipient", "452 4.2.2 Mailbox full", "works"),
+        ("recipient", "450 Greylisted", "works"),
+        ("recipient", "451 4.3.0 Later", "trouble"),
+        ("recipient", "421 Too many connections", "trouble"),
+        ("recipient", "550 5.7.1 Relaying denied, or this one takes nothing from us", "trouble"),
+        ("recipient", "550 5.1.1 No such user", "works"),
+        ("message", "452 4.2.2 Mailbox full", "works"),
+        ("message", "452 4.3.1 No space", "trouble"),
+        ("sender", "550 5.7.1 Sender not allowed", "refuses_us"),
+        ("sender", "451 4.2.0 Later", "trouble"),
+    ],
+)
+def test_what_a_mailbox_says_is_not_taken_for_the_servers_own_trouble(stage: str, reply: str, provider: str) -> None:
+    assert failure(ScriptedSmtp(**{stage: reply})).provider == provider  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("reply", "expected"),
     [
         ("554 5.7.1 Looks like spam", (PermanentChannelError, "not_allowed")),

@@ -53,7 +53,7 @@ class Provider(ScriptedProvider):
         return super().send(message)
 
 
-def during(error: Exception, end: datetime) -> Callable[[datetime], Exception | None]:
+def during(error: Exception | None, end: datetime) -> Callable[[datetime], Exception | None]:
     return lambda now: error if now < end else None
 
 
@@ -131,6 +131,37 @@ def test_what_speaks_against_a_message_does_not_speak_against_the_provider(any_s
     shop = open_shop(any_store, Provider(during(error, DAY)))
     assert [shop.perform(each) for each in people(shop, 2 * OPENS_AFTER)] == [Sent(outcome="failed")] * 2 * OPENS_AFTER
     assert circuit(shop) is None
+
+
+def test_mailboxes_that_are_full_open_nothing_and_are_no_work_for_the_backup(any_store: Store) -> None:
+    full = TransientChannelError("452 4.2.2", provider="works")
+    backup = ScriptedProvider("email")
+    channels = {"email": channel(backup="email_backup"), "email_backup": channel("email_backup")}
+    provider = Provider(during(full, after(seconds=20)))
+    shop = open_shop(any_store, provider, channels=channels, providers={"email_backup": backup})
+    waits = [shop.perform(each) for each in people(shop, 2 * OPENS_AFTER)]
+    assert waits == [WaitUntil(until=after(seconds=30), why="retry")] * 2 * OPENS_AFTER
+    assert (circuit(shop), backup.handed) == (None, [])
+
+
+def test_a_destination_that_our_account_may_not_send_to_is_the_backups_and_stops_nobody(any_store: Store) -> None:
+    unserved = ChannelConfigError("code 21408", provider="works")
+    backup = ScriptedProvider("email")
+    channels = {"email": channel(backup="email_backup"), "email_backup": channel("email_backup")}
+    shop = open_shop(any_store, Provider(during(unserved, DAY)), channels=channels, providers={"email_backup": backup})
+    assert [shop.perform(each) for each in people(shop, 2 * OPENS_AFTER)] == [SENT] * 2 * OPENS_AFTER
+    assert circuit(shop) is None
+
+
+def test_an_address_that_is_none_says_nothing_of_a_provider_that_was_never_asked(any_store: Store) -> None:
+    none = PermanentChannelError("no address", reason="invalid_address", provider="unknown")
+    failing = [OUT, none] * OPENS_AFTER
+    shop = open_shop(any_store, Provider(lambda _: failing.pop(0)))
+    for each in people(shop, 2 * OPENS_AFTER):
+        shop.perform(each)
+    now = circuit(shop)
+    assert now is not None
+    assert now.state == "open"
 
 
 def test_time_outs_open_it_too(any_store: Store) -> None:
@@ -355,6 +386,29 @@ def test_a_refused_account_stops_the_channel_and_not_the_people_and_is_told_loud
     assert "channel `email` (scripted): the provider refuses our account or settings" in errors[0].getMessage()
     assert "example.com" not in caplog.text
     assert caplog.records[-1].getMessage().startswith("channel `email` works again")
+
+
+def test_one_message_that_is_refused_as_if_for_the_account_does_not_keep_the_others(any_store: Store) -> None:
+    """The circuit opens for it once; the probe is another message, and its own later tries open nothing."""
+
+    class Touchy(Provider):
+        def send(self, message: Message) -> SendResult:
+            self.is_out = during(ChannelConfigError("http 403") if message.to.startswith("odd") else None, DAY)
+            return super().send(message)
+
+    provider = Touchy(lambda _: None)
+    shop = open_shop(any_store, provider)
+    for person in ("odd", *(f"person{each}" for each in range(10))):
+        shop.person(person)
+        shop.track("Cart Updated", person)
+    shop.run_until(after(minutes=2))
+    assert len(provider.taken) == 10
+    shop.run_until(after(hours=1))
+    shop.person("late")
+    shop.track("Cart Updated", "late")
+    shop.settle()
+    assert len(provider.taken) == 11
+    assert shop.delivery("odd").status == "retrying"
 
 
 # ── an hour ──────────────────────────────────────────────────────────────────────────────────────────────────────────
