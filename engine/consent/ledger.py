@@ -169,7 +169,8 @@ class Ledger:
     ) -> ConsentRecord:
         """Records a withdrawal from a channel, a topic, both, or (neither named) everything.
 
-        Never refused: a name that the project no longer knows is recorded as it is. One from the future holds from now.
+        Never refused: a name that the project no longer knows is recorded as it is. One from the future holds from now;
+        only a time that cannot be (without an offset, before 1990) is BadInput.
         """
         return self._deny("withdraw", unit, profile, channel, topic, occurred_at, now, actor, source, evidence)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from engine import ids
@@ -11,11 +11,16 @@ from engine.consent.model import Action, Actor, ConsentRecord
 from engine.errors import BadInput
 from engine.profiles.model import Profile
 
+#: Nobody told a shop anything earlier; such a time is a unit mistaken for another. And no database holds all of those.
+_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+
 
 def check_instant(occurred_at: datetime) -> None:
-    """Raises BadInput for a time without an offset: nobody could say when it was."""
+    """Raises BadInput for a time without an offset (nobody could say when it was), and for one before 1990."""
     if occurred_at.tzinfo is None:
         raise BadInput("the time of a consent has no offset: write it like 2026-03-02T10:00:00Z")
+    if occurred_at < _EARLIEST:
+        raise BadInput("the time of a consent is before the year 1990: were seconds taken for milliseconds?")
 
 
 def make_record(
@@ -36,7 +41,9 @@ def make_record(
 ) -> ConsentRecord:
     """A record whose id derives from what it says, so that a repeat is the same record; a time ahead of ours is now."""
     check_instant(occurred_at)
-    happened_at = min(occurred_at, now)
+    # In UTC, so that one moment written with two offsets is one record.
+    happened_at = min(occurred_at, now).astimezone(UTC)
+    ends_at = None if expires_at is None else _end(expires_at)
     consent_id = ids.derived_id(
         "c",
         profile.profile_id,
@@ -49,7 +56,7 @@ def make_record(
         source,
         wording or "",
         happened_at.isoformat(),
-        expires_at.isoformat() if expires_at else "",
+        ends_at.isoformat() if ends_at else "",
     )
     return ConsentRecord(
         consent_id=consent_id,
@@ -64,6 +71,14 @@ def make_record(
         actor=actor,
         source=source,
         wording=wording,
-        expires_at=expires_at,
+        expires_at=ends_at,
         evidence=dict(evidence or {}),
     )
+
+
+def _end(expires_at: datetime) -> datetime:
+    check_instant(expires_at)
+    try:
+        return expires_at.astimezone(UTC)
+    except OverflowError:
+        raise BadInput("the grant expires beyond the year 9999: leave `expires_at` out where it does not") from None

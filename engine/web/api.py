@@ -7,23 +7,32 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from engine.consent.model import ConsentRecord
 from engine.enrollment.model import Enrollment
 from engine.enrollment.resolving import Resolution
 from engine.errors import BadInput, Conflict, NotFound
+from engine.events.intake import plain_mapping
 from engine.insight import activity, people, why
 from engine.plan.model import ApiTrigger
 from engine.profiles.model import Profile
 from engine.store import Unit
 from engine.web.access import Keys, Scope, offered_key
+from engine.web.bodies import StrictRoute
 from engine.web.problems import Refused
 
 if TYPE_CHECKING:
     from engine.assembly import Engine
 
-Text = Annotated[str, Field(min_length=1, max_length=255)]
+
+def _said(value: str) -> str:
+    if value.isspace():
+        raise ValueError("must be more than blanks")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_said)]
 
 
 class _Body(BaseModel):
@@ -62,7 +71,7 @@ class Consent(_Body):
 
 def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> APIRouter:
     """The routes under `/v1` that FastAPI describes in `/openapi.json`."""
-    router = APIRouter(prefix="/v1")
+    router = APIRouter(prefix="/v1", route_class=StrictRoute)
     store, clock = engine.store, engine.clock
 
     def scoped(*scopes: Scope) -> Any:
@@ -87,13 +96,13 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
         on_intake()
         return answer
 
-    @router.get("/profiles/{profile_id}", dependencies=[scoped("compliance")], tags=["profiles"])
+    @router.get("/profiles/{profile_id:path}", dependencies=[scoped("compliance")], tags=["profiles"])
     def profile(profile_id: str) -> dict[str, Any]:
         """Everything held about a person: by the shop's id, an address, or our own id."""
         with store.transaction() as unit:
             return people.export(unit, people.find(unit, engine.project_key, profile_id))
 
-    @router.delete("/profiles/{profile_id}", dependencies=[scoped("compliance")], tags=["profiles"])
+    @router.delete("/profiles/{profile_id:path}", dependencies=[scoped("compliance")], tags=["profiles"])
     def erase(profile_id: str) -> dict[str, Any]:
         """Erases a person: profile, evidence, bodies; running enrollments end, their addresses stay suppressed."""
         now = clock()
@@ -105,8 +114,12 @@ def api_routes(engine: Engine, keys: Keys, on_intake: Callable[[], None]) -> API
 
     @router.post("/consents", dependencies=[scoped("compliance")], tags=["consent"])
     def consent(body: Consent) -> dict[str, Any]:
-        """Records a consent. A grant that lacks evidence, or that only the person may make, is refused (409)."""
+        """Records a consent. A grant that lacks evidence, or that only the person may make, is refused (409).
+
+        So is (400) a channel or topic that the project does not have: a no to it would stop nothing.
+        """
         now = clock()
+        _check_names(engine, body)
         with store.transaction() as unit:
             found = engine.intake.ensure(unit, "external", body.user_id, now)
             if found.erased_at is not None:
@@ -174,10 +187,11 @@ def _enroll(engine: Engine, unit: Unit, name: str, body: Enroll, now: datetime) 
         raise NotFound(f"no journey `{name}` in this project")
     if not any(isinstance(trigger, ApiTrigger) for trigger in plan.triggers):
         raise Conflict(f"journey `{name}` has no trigger `api: true`")
+    values = plain_mapping("with", body.with_)
     profile = engine.intake.ensure(unit, "external", body.user_id, now)
     if profile.erased_at is not None:
         raise Conflict("this person was erased")
-    came = engine.entries.call_in(unit, plan, profile, body.with_, now)
+    came = engine.entries.call_in(unit, plan, profile, values, now)
     if came is None:
         return {"enrolled": False, "reason": "not_triggered", "enrollment_id": None}
     if isinstance(came, Enrollment):
@@ -185,8 +199,17 @@ def _enroll(engine: Engine, unit: Unit, name: str, body: Enroll, now: datetime) 
     return {"enrolled": False, "reason": came.reason, "enrollment_id": None}
 
 
+def _check_names(engine: Engine, body: Consent) -> None:
+    """The ledger takes any name, as of a channel that was; one that is mistyped would stop nothing."""
+    known = {"channel": engine.project.channels, "topic": engine.project.topics}
+    for field, given in (("channel", body.channel), ("topic", body.topic)):
+        if given is not None and given not in known[field]:
+            raise BadInput(f"`{field}` is none of the project's: {' '.join(sorted(known[field]))}")
+
+
 def _record_consent(engine: Engine, unit: Unit, profile: Profile, body: Consent, now: datetime) -> ConsentRecord:
     occurred_at = body.occurred_at or now
+    evidence = plain_mapping("evidence", body.evidence)
     match body.action:
         case "grant":
             if body.channel is None or body.topic is None:
@@ -202,7 +225,7 @@ def _record_consent(engine: Engine, unit: Unit, profile: Profile, body: Consent,
                 source=body.source,
                 wording=body.wording,
                 basis=body.basis,
-                evidence=body.evidence,
+                evidence=evidence,
                 expires_at=body.expires_at,
             )
         case "withdraw":
@@ -215,14 +238,17 @@ def _record_consent(engine: Engine, unit: Unit, profile: Profile, body: Consent,
                 now=now,
                 actor="api",
                 source=body.source,
+                evidence=evidence,
             )
         case "object":
             return engine.ledger.object(
                 unit,
                 profile=profile,
+                channel=body.channel,
                 topic=body.topic,
                 occurred_at=occurred_at,
                 now=now,
                 actor="api",
                 source=body.source,
+                evidence=evidence,
             )

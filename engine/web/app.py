@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.errors import SojournError
 from engine.web.access import Keys
@@ -20,12 +20,12 @@ from engine.web.api import api_routes
 from engine.web.commits import Commits
 from engine.web.dashboard.inbox import LocalInbox
 from engine.web.dashboard.routes import dashboard_routes
+from engine.web.description import describe
 from engine.web.health import Counted, Health
 from engine.web.links import Links, OfATest, not_found, of_a_test
 from engine.web.pages import STYLE
 from engine.web.preferences import Preferences
 from engine.web.problems import Refused, problem, refusal
-from engine.web.segment import TYPES
 from engine.web.tracking import Tracking
 from engine.web.webhooks import Webhooks
 
@@ -61,7 +61,8 @@ def create_app(
             commits.stop()
 
     # The generated documentation pages load scripts from elsewhere; the description itself is at /openapi.json.
-    app = FastAPI(title="Sojourn", lifespan=lifespan, docs_url=None, redoc_url=None)
+    # And an address is what it says: an id may end in a slash, and leads to nobody else.
+    app = FastAPI(title="Sojourn", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.router.routes += [
         *Tracking(commits, keys, engine.clock).routes(),
         *Webhooks(engine, on_intake).routes(),
@@ -77,9 +78,26 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(Exception, _answer_defect)
+    app.add_middleware(_WithoutNul)
     app.add_middleware(Counted, requests=health.requests)
-    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
+
+
+class _WithoutNul:
+    """Refuses a call or a query that holds U+0000: whatever it asks for, no database can be asked for it. Links are not
+    concerned, as of a token only its hash is looked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_api = scope["type"] == "http" and scope["path"].startswith(_API)
+        if scope["type"] == "http" and (b"%00" in scope["query_string"] or (is_api and "\x00" in scope["path"])):
+            refused = problem(Refused(400, "bad_input", "the address holds U+0000")) if is_api else not_found()
+            await refused(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 async def _style(_: Request) -> Response:
@@ -114,62 +132,3 @@ async def _answer_http(request: Request, error: Exception) -> Response:
 
 async def _answer_defect(_: Request, error: Exception) -> Response:  # noqa: ARG001 (the log has it)
     return problem(Refused(500, "defect", "the request could not be served; the log says more"))
-
-
-def _described(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, with the routes that are not FastAPI's own, our keys, and our problem documents."""
-    if app.openapi_schema is None:
-        described = get_openapi(title=app.title, version="1", routes=app.routes)
-        body = {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}
-        for name in (*TYPES, "batch", "import"):
-            described["paths"][f"/v1/{name}"] = {
-                "post": {
-                    "tags": ["intake"],
-                    "summary": f"Segment's `{name}` call",
-                    "requestBody": body,
-                    "responses": {"200": {"description": "Committed"}},
-                }
-            }
-        for operation in (operation for path in described["paths"].values() for operation in path.values()):
-            operation["security"] = [{"basic": []}, {"bearer": []}]
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = _REFUSED
-        described["paths"]["/v1/receipts/{channel}"] = {
-            "post": {
-                "tags": ["receipts"],
-                "summary": "A provider's webhook, verified before it is parsed",
-                "parameters": [{"name": "channel", "in": "path", "required": True, "schema": {"type": "string"}}],
-                "responses": {"200": {"description": "Taken"}, "403": {"description": "Not provably the provider's"}},
-            }
-        }
-        components = described["components"]
-        components["securitySchemes"] = _KEYS
-        components["schemas"] = {
-            name: schema for name, schema in components["schemas"].items() if not name.endswith("ValidationError")
-        } | {"Problem": _PROBLEM}
-        app.openapi_schema = described
-    return app.openapi_schema
-
-
-#: A key, in either of two ways; what each operation needs of its scopes, a refusal says.
-_KEYS = {
-    "basic": {"type": "http", "scheme": "basic", "description": "The key as user name, without a password."},
-    "bearer": {"type": "http", "scheme": "bearer"},
-}
-_PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457; `message` repeats `detail` for Segment's clients.",
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string", "description": "Stable: `bad_input`, `not_found`, `conflict` …"},
-        "message": {"type": "string"},
-    },
-    "required": ["type", "title", "status", "detail", "code", "message"],
-}
-_REFUSED = {
-    "description": "Refused, and nothing is changed: 400, 401, 403, 404, 409, 413, 415, 429 or 503",
-    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-}

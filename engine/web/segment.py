@@ -20,7 +20,7 @@ CallType = Literal["track", "identify", "page", "screen", "group", "alias"]
 TYPES: tuple[CallType, ...] = get_args(CallType)
 #: Segment's own limit of a batch besides its bytes.
 CALLS_AT_MOST = 2500
-_ID_LENGTH = 255
+ID_LENGTH = 255
 #: Below this the difference between `sentAt` and our clock is the way here, not the sender's clock.
 _SKEW = timedelta(minutes=1)
 
@@ -272,8 +272,8 @@ def _id(value: Any, name: str, place: str) -> str | None:
         return None
     if type(value) is int:
         value = str(value)
-    if not isinstance(value, str) or len(value) > _ID_LENGTH:
-        raise BadInput(_at(place, f"`{name}` must be text of at most {_ID_LENGTH} characters"))
+    if not isinstance(value, str) or len(value) > ID_LENGTH:
+        raise BadInput(_at(place, f"`{name}` must be text of at most {ID_LENGTH} characters"))
     # Of blanks alone it names nobody: it is what an empty form or a missing cookie leaves.
     return value if value and not value.isspace() else None
 

@@ -12,13 +12,14 @@ import pytest
 from engine.delivery.circuit import Circuit
 from engine.store import KeyRecord
 from engine.web.access import SCOPES, Scope, key_hash
-from tests.web.conftest import ADMIN_KEY, NOW, Shop, basic, doubtful
+from tests.web.conftest import ADMIN_KEY, NOW, Shop, basic, doubtful, serving
 
 with warnings.catch_warnings():
     # It announces its own future.
     warnings.simplefilter("ignore")
     from openapi_core import OpenAPI
 
+BEARER = {"Authorization": f"Bearer {ADMIN_KEY}"}
 CALLS: list[tuple[str, str, dict[str, Any], set[Scope]]] = [
     ("POST", "/v1/track", {"json": {"userId": "ana", "event": "Seen"}}, {"ingest"}),
     ("POST", "/v1/journeys/welcome/enroll", {"json": {"user_id": "ana"}}, {"author"}),
@@ -216,6 +217,99 @@ def test_an_unusable_consent_is_refused_with_its_place_and_without_its_values(
     assert "ana-secret" not in answer.text
     with shop.store.transaction() as unit:
         assert unit.consents.of(ana) == []
+
+
+@pytest.mark.parametrize("action", ["grant", "withdraw", "object"])
+@pytest.mark.parametrize("mistyped", [{"channel": "emial"}, {"topic": "nwes"}])
+def test_a_consent_about_nothing_that_the_project_has_is_refused_and_says_what_it_has(
+    shop: Shop, ana: str, admin: httpx.Client, action: str, mistyped: dict[str, str]
+) -> None:
+    answer = admin.post("/v1/consents", json={**GRANT, "action": action, **mistyped})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_input")
+    (field,) = mistyped
+    assert answer.json()["detail"].startswith(f"`{field}` is none of the project's: ")
+    with shop.store.transaction() as unit:
+        assert unit.consents.of(ana) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"occurred_at": "0001-01-01T00:00:00+14:00"},
+        {"occurred_at": "1970-01-21T12:20:38Z"},
+        {"expires_at": "9999-12-31T23:59:59-14:00"},
+        {"expires_at": "0001-01-01T00:00:00+14:00"},
+    ],
+)
+@pytest.mark.parametrize("action", ["grant", "withdraw", "object"])
+def test_a_time_that_no_database_gives_back_is_refused(stored_shop: Shop, action: str, change: dict[str, str]) -> None:
+    """Were it stored, whatever reads the person's consents would fail from then on."""
+    with stored_shop.store.transaction() as unit:
+        ana = stored_shop.engine.intake.ensure(unit, "external", "ana", NOW)
+        stored_shop.engine.intake.set_attributes(unit, ana, {"email": "ana@example.com"}, NOW)
+    with (
+        serving(stored_shop) as url,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as on,
+    ):
+        answer = on.post("/v1/consents", json={**GRANT, "action": action, **change})
+        assert answer.status_code == (400 if action == "grant" or "occurred_at" in change else 200)
+        assert on.get("/v1/profiles/ana").status_code == 200
+
+
+def test_a_no_keeps_its_evidence_and_the_channel_that_it_names(shop: Shop, ana: str, admin: httpx.Client) -> None:
+    said = {"user_id": "ana", "channel": "email", "source": "crm", "evidence": {"ticket": 7}}
+    for action in ("withdraw", "object"):
+        assert admin.post("/v1/consents", json={**said, "action": action}).status_code == 200
+    with shop.store.transaction() as unit:
+        kept = [(record.action, record.channel, record.evidence) for record in unit.consents.of(ana)]
+    assert kept == [("withdraw", "email", {"ticket": 7}), ("object", "email", {"ticket": 7})]
+
+
+# ── bodies and addresses ─────────────────────────────────────────────────────────────────────────────────────────────
+_DEEP = '{"x":' * 101 + "1" + "}" * 101
+_DEEPER = "[" * 5_000 + "]" * 5_000
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "Infinity", "1e999", r'"\u0000"', r'"\ud800"', _DEEP, "[" * 5_000 + "]" * 5_000]
+)
+def test_what_no_store_can_hold_is_refused_wherever_json_is_read(
+    shop: Shop, ana: str, admin: httpx.Client, value: str
+) -> None:
+    for path, body in (
+        ("/v1/consents", '{"user_id": "ana", "action": "withdraw", "source": "crm", "evidence": {"x": %s}}'),
+        ("/v1/journeys/welcome/enroll", '{"user_id": "ana", "with": {"x": %s}}'),
+    ):
+        answer = admin.post(path, content=body % value, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_input")
+    with shop.store.transaction() as unit:
+        assert (unit.consents.of(ana), unit.enrollments.of()) == ([], [])
+
+
+def test_a_body_is_read_no_further_than_its_limit_whoever_sends_it(stranger: httpx.Client) -> None:
+    answer = stranger.post("/v1/consents", content=b" " * 32_769, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+def test_an_id_with_slashes_is_its_own_persons(shop: Shop, admin: httpx.Client) -> None:
+    with shop.store.transaction() as unit:
+        for user_id in ("gid://shop/Customer", "gid://shop/Customer/7"):
+            shop.engine.intake.ensure(unit, "external", user_id, NOW)
+    found = admin.get("/v1/profiles/gid%3A%2F%2Fshop%2FCustomer%2F7").json()
+    assert found["profile"]["external_id"] == "gid://shop/Customer/7"
+    # One that ends in a slash is not the one that does not.
+    assert admin.delete("/v1/profiles/gid%3A%2F%2Fshop%2FCustomer%2F", follow_redirects=True).status_code == 404
+    assert admin.get("/v1/profiles/gid%3A%2F%2Fshop%2FCustomer").json()["profile"]["erased_at"] is None
+
+
+@pytest.mark.parametrize("path", ["/v1/profiles/%00", "/v1/why?profile=%00", "/v1/enrollments?journey=a%00b"])
+def test_an_address_with_a_nul_is_refused_on_every_store(stored_shop: Shop, path: str) -> None:
+    with (
+        serving(stored_shop) as url,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as on,
+    ):
+        answer = on.get(path)
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the address holds U+0000")
 
 
 # ── health and description ───────────────────────────────────────────────────────────────────────────────────────────
