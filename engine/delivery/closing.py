@@ -5,8 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.delivery.model import TAKEN, Decision, Delivery
+from engine.errors import DoubtfulChannelError
 from engine.plan.effects import Result, Sent
 from engine.store import Unit
+
+#: The error of a delivery that the provider may have taken, and that is handed over once more all the same. It stays,
+#: whatever later attempts meet: the first is as doubtful as it was.
+DOUBTED = DoubtfulChannelError.__name__
 
 
 def fail(unit: Unit, delivery: Delivery, decision: Decision, code: str) -> Result:
@@ -29,7 +34,7 @@ def doubt(unit: Unit, delivery: Delivery, decision: Decision | None = None) -> R
 def give_up(unit: Unit, delivery_id: str) -> None:
     """Nothing will be tried again: what was waiting for its next try has failed, what may have gone is in doubt."""
     known = unit.deliveries.find(delivery_id)
-    if known and known.status == "claimed":
+    if known and (known.status == "claimed" or (known.status == "retrying" and known.error == DOUBTED)):
         doubt(unit, known)
     elif known and known.status == "retrying":
         unit.deliveries.save(replace(known, status="failed"))

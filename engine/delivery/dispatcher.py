@@ -7,7 +7,8 @@ last place under a cap. `hand_over` calls the provider with no transaction open.
 A retry that finds `sent` sends nothing. One that finds `claimed` does not know whether the provider has the message.
 Where that very provider can be asked, or takes our idempotency key, the message is handed over again to it and to
 nobody else, until an answer ends the doubt. Otherwise the step's `in_doubt` decides, then the channel's, else marketing
-is held as `in_doubt` and all else is sent again.
+is held as `in_doubt` and all else is sent again, once: whoever takes messages and never answers shall not make ten of
+one.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from engine import ids
 from engine.consent.ledger import Ledger
 from engine.consent.model import Suppression, SuppressionKind
 from engine.delivery.circuits import Circuits
-from engine.delivery.closing import doubt, fail, give_up
+from engine.delivery.closing import DOUBTED, doubt, fail, give_up
 from engine.delivery.gate import Gate, Passage, Verdict
 from engine.delivery.mailing import Mailing, made_of
 from engine.delivery.message import Adapter, AskableAdapter, Message, SendResult
@@ -127,10 +128,13 @@ class Dispatcher:
                 assert_never(known.status)
 
     def _goes_again(self, passage: Passage, delivery: Delivery) -> bool:
-        """Whether a message that may have gone is handed over once more: it can do no harm, or its author says so."""
+        """Whether a message that may have gone is handed over again: it can do no harm, or once, as its author says."""
+        if self._can_repeat(delivery):
+            return True
+        if delivery.error == DOUBTED:
+            return False
         authored = passage.step.in_doubt or self._project.channels[delivery.channel].in_doubt
-        is_resent = authored == "resend" if authored else not delivery.is_marketing
-        return is_resent or self._can_repeat(delivery)
+        return authored == "resend" if authored else not delivery.is_marketing
 
     def _can_repeat(self, delivery: Delivery) -> bool:
         """Whether handing it over once more to the same provider cannot make a second message of it."""
@@ -157,6 +161,8 @@ class Dispatcher:
     def _decide_again(self, passage: Passage, known: Delivery, via: str | None = None) -> Result | Claim:
         """The gate for a message that was claimed before: it stays with its channel, and in doubt with its provider."""
         is_doubtful = known.status == "claimed" and self._can_repeat(known)
+        if known.status == "claimed":
+            known = replace(known, error=DOUBTED)
         # The place that it holds under the caps is its own.
         passage.unit.deliveries.save(replace(known, status="retrying"))
         verdict = self._gate.pass_through(passage, self._project.channels[known.channel])
@@ -169,7 +175,7 @@ class Dispatcher:
         return self._refuse_again(passage, known, verdict)
 
     def _refuse_again(self, passage: Passage, known: Delivery, verdict: Verdict) -> Result:
-        if known.status == "claimed":
+        if known.status == "claimed" or known.error == DOUBTED:
             self._write(passage, [verdict])
             return doubt(passage.unit, known)
         # Tried until it was too late: it has failed, it did not merely come too late.
@@ -249,7 +255,8 @@ class Dispatcher:
         limit = self._limit(passage, delivery)
         decision = replace(_decision(passage, verdict, "failed", {"circuit": "open"}), until=limit)
         status: Status = "claimed" if is_doubtful else "retrying"
-        passage.unit.deliveries.save(replace(delivery, status=status, error=CIRCUIT_OPEN))
+        error = DOUBTED if delivery.error == DOUBTED else CIRCUIT_OPEN
+        passage.unit.deliveries.save(replace(delivery, status=status, error=error))
         passage.unit.deliveries.decide(replace(decision, outcome="in_doubt") if is_doubtful else decision)
         return WaitUntil(until=limit, why="retry")
 
@@ -421,10 +428,10 @@ class Dispatcher:
     def _try_again(
         self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError, *, is_over: bool
     ) -> Result | Claim:
-        code = type(error).__name__
-        if is_over:
-            return fail(passage.unit, delivery, claim.decision, code)
+        code = DOUBTED if delivery.error == DOUBTED else type(error).__name__
         waiting = replace(delivery, status="retrying", error=code)
+        if is_over:
+            return self._give_up(passage, claim, waiting)
         passage.unit.deliveries.save(waiting)
         backup = self._project.channels[delivery.channel].backup if delivery.via == delivery.channel else None
         if isinstance(error, TransientChannelError) and error.provider == "works":
@@ -433,9 +440,16 @@ class Dispatcher:
             return self._decide_again(passage, waiting, via=backup)
         until = self._next_try(passage, delivery, error)
         if until is None:
-            return fail(passage.unit, delivery, claim.decision, code)
+            return self._give_up(passage, claim, waiting)
         passage.unit.deliveries.decide(replace(claim.decision, outcome="failed", until=until))
         return WaitUntil(until=until, why="retry")
+
+    @staticmethod
+    def _give_up(passage: Passage, claim: Claim, waiting: Delivery) -> Result:
+        """It will not be tried again: it has failed, unless an earlier attempt may have got through."""
+        if waiting.error == DOUBTED:
+            return doubt(passage.unit, waiting, claim.decision)
+        return fail(passage.unit, waiting, claim.decision, str(waiting.error))
 
     def _ask_again(
         self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError, *, is_over: bool

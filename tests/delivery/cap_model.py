@@ -62,6 +62,7 @@ class Job(NamedTuple):
 class Row(NamedTuple):
     """What is stored of a message."""
 
+    #: `doubted`: is tried again although it may have gone.
     status: str
     channel: str
     via: str
@@ -86,6 +87,8 @@ class _Under(NamedTuple):
 
     kind: str
     via: str
+    #: An earlier attempt may have got through.
+    is_doubted: bool = False
 
 
 class _Worker(NamedTuple):
@@ -172,7 +175,7 @@ class Model:
     def _decide(self, world: World, now: int, job: int) -> tuple[World, str | _Under]:
         row, asked = world.rows[job], self._jobs[job]
         if row is not None:
-            if row.status == "retrying":
+            if row.status in ("retrying", "doubted"):
                 return self._again(world, now, job, row, row.channel)
             if row.status == "claimed":
                 # The other worker's, of which this one knows nothing.
@@ -191,7 +194,8 @@ class Model:
     def _again(self, world: World, now: int, job: int, row: Row, via: str) -> tuple[World, str | _Under]:
         hold = self._hold(_put(world, job, row._replace(status="retrying")), now, job, row.channel)
         if hold is None:
-            return _put(world, job, row._replace(status="claimed", via=via, at=now)), _Under("perform", via)
+            claimed = row._replace(status="claimed", via=via, at=now)
+            return _put(world, job, claimed), _Under("perform", via, row.status == "doubted")
         if hold == "quiet" or self._jobs[job].waits_when_capped:
             return _put(world, job, row), f"wait:{hold}"
         return _put(world, job, row._replace(status=hold)), hold
@@ -204,15 +208,17 @@ class Model:
                 return _put(world, job, row._replace(status="sent", at=now)), "sent"
             case "no":
                 return _put(world, job, row._replace(status="failed")), "failed"
-            case "lost" if self._jobs[job].is_marketing:
+            case "lost" if self._jobs[job].is_marketing or under.is_doubted:
                 return _put(world, job, row._replace(status="in_doubt")), "in_doubt"
             case "lost" | "out":
-                row = row._replace(status="retrying")
+                is_doubted = answer == "lost" or under.is_doubted
+                row = row._replace(status="doubted" if is_doubted else "retrying")
                 backup = self._backups.get(row.channel)
                 if backup and under.via == row.channel:
                     return self._again(world, now, job, row, backup)
                 if now >= row.first_at + _DAY:
-                    return _put(world, job, row._replace(status="failed")), "failed"
+                    end = "in_doubt" if is_doubted else "failed"
+                    return _put(world, job, row._replace(status=end)), end
                 return _put(world, job, row), "wait:retry"
 
     def _resend(self, world: World, now: int, job: int) -> tuple[World, str | _Under]:

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import ids
+from engine.delivery.closing import DOUBTED
 from engine.delivery.message import Message, SendResult
 from engine.delivery.model import Delivery
 from engine.enrollment.model import Enrollment
@@ -193,6 +194,9 @@ def clock(minutes: int) -> str:
 # ── one situation ────────────────────────────────────────────────────────────────────────────────────────────────────
 def play(workers: Workers, situation: Situation) -> None:
     shops = workers.shops(situation.rules)
+    with shops[0].store.transaction() as unit:
+        for name in BACKUPS.keys() | BACKUPS.values() | {"sms"}:
+            unit.circuits.remove(name)
     now = 0
     at_minute(shops, now)
     person, phone = workers.next_person()
@@ -219,9 +223,6 @@ def play(workers: Workers, situation: Situation) -> None:
         if job.is_marketing and message in workers.providers.taken:
             assert row is not None
             assert row.status in ("sent", "in_doubt"), "what somebody may have got holds its place"
-    with shops[0].store.transaction() as unit:
-        for name in BACKUPS.keys() | BACKUPS.values() | {"sms"}:
-            unit.circuits.remove(name)
 
 
 def at_minute(shops: tuple[Shop, Shop], minute: int) -> None:
@@ -278,6 +279,8 @@ def row_of(shop: Shop, message: str) -> Row | None:
 def status_of(delivery: Delivery) -> str:
     """A message that was held for good has failed by what held it."""
     is_held = delivery.status == "failed" and delivery.error in UNSENT
+    if delivery.status == "retrying" and delivery.error == DOUBTED:
+        return "doubted"
     return str(delivery.error) if is_held else delivery.status
 
 

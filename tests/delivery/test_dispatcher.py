@@ -174,6 +174,41 @@ def test_in_doubt_is_held_or_resent_as_the_step_says_then_the_channel_then_its_t
     assert shop.delivery().status == ("sent" if is_resent else "in_doubt")
 
 
+def test_what_is_resent_is_resent_once_and_held_then(any_store: Store) -> None:
+    """A provider that takes messages and never answers does not make ten of one."""
+    provider = ScriptedProvider()
+    shop, enrollment = open_shop(any_store, provider, send(topic="orders"))
+    provider.answers += [taken_then(provider, NO_ANSWER), OUT, OUT, taken_then(provider, NO_ANSWER)]
+    results = perform_until_settled(shop, enrollment)
+    assert results[-1] == Sent(outcome="in_doubt")
+    assert len(shop.received) == 2
+    assert (shop.delivery().status, shop.delivery().attempts, shop.outcomes()) == ("in_doubt", 4, ["in_doubt"])
+
+
+def test_a_worker_that_dies_with_each_attempt_resends_once(any_store: Store) -> None:
+    shop, enrollment = open_shop(any_store, ScriptedProvider(), send(topic="orders"))
+    crash_after_claim(shop, enrollment, taken=True)
+    crash_after_claim(shop, enrollment, taken=True)
+    assert shop.perform(enrollment) == Sent(outcome="in_doubt")
+    assert len(shop.received) == 2
+
+
+@pytest.mark.parametrize("end", ["expiry", "exit", "withdrawal"])
+def test_what_may_have_gone_is_in_doubt_and_not_failed_when_it_is_tried_no_more(any_store: Store, end: str) -> None:
+    provider = ScriptedProvider()
+    step = send(in_doubt="resend", expires_seconds=60 if end == "expiry" else None)
+    shop, enrollment = open_shop(any_store, provider, step)
+    provider.answers += [taken_then(provider, NO_ANSWER), *[OUT] * 10]
+    assert shop.perform(enrollment) == WaitUntil(until=after(seconds=30), why="retry")
+    match end:
+        case "exit":
+            shop.engine.performer.finish(enrollment.enrollment_id, "exit", shop.now)
+        case "withdrawal":
+            shop.withdraw()
+    perform_until_settled(shop, enrollment)
+    assert shop.delivery().status == "in_doubt"
+
+
 @pytest.mark.parametrize("topic", ["news", "orders"])
 @pytest.mark.parametrize("taken", [True, False])
 def test_with_the_providers_own_key_it_is_handed_over_again(any_store: Store, topic: str, taken: bool) -> None:
