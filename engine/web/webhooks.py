@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from starlette.concurrency import run_in_threadpool
@@ -19,12 +21,20 @@ if TYPE_CHECKING:
     from engine.assembly import Engine
 
 
+logger = logging.getLogger("sojourn.channels")
+
+#: The log tells of refused requests so often, for each channel: anybody can send them.
+_TOLD_EVERY = timedelta(minutes=1)
+
+
 class Webhooks:
     """`/v1/receipts/CHANNEL`."""
 
     def __init__(self, engine: Engine, on_intake: Callable[[], None]) -> None:
         self._engine = engine
         self._on_intake = on_intake
+        #: When the log last told of a refused request, by channel.
+        self._told: dict[str, datetime] = {}
 
     def routes(self) -> list[Route]:
         # Some providers prove the address with a GET that wants a challenge back; it changes nothing.
@@ -34,7 +44,8 @@ class Webhooks:
         try:
             body = await read_raw(request, WEBHOOK_BYTES)
             answer = await run_in_threadpool(self._take, request, request.path_params["channel"], body)
-        except ReceiptRefused:
+        except ReceiptRefused as error:
+            self._tell(request.path_params["channel"], error)
             # The adapter's reason would tell a forger what to mend.
             return problem(Refused(403, "not_verified", "this request could not be verified as the provider's"))
         except SojournError as error:
@@ -59,12 +70,24 @@ class Webhooks:
         )
         adapter.verify(webhook)
         if request.method == "POST":
-            receipts = adapter.parse(webhook)
-            with engine.store.transaction() as unit:
-                for receipt in receipts:
+            for receipt in adapter.parse(webhook):
+                # Each by itself: a batch is about many people, whose sends would wait for all of it, and two batches
+                # about the same people for each other. One that is taken again changes nothing.
+                with engine.store.transaction() as unit:
                     engine.receipts.take(unit, engine.project.channels[channel], receipt, now)
             self._on_intake()
         return adapter.answer(webhook)
+
+    def _tell(self, channel: str, error: ReceiptRefused) -> None:
+        """Whoever set the channel up wrongly would wait for receipts in vain, and find no reason anywhere."""
+        now, told = self._engine.clock(), self._told.get(channel)
+        if told is None or now - told >= _TOLD_EVERY:
+            self._told[channel] = now
+            logger.warning(
+                "channel `%s`: a request to /v1/receipts/%s was refused: %s; it may be a forger's, or the channel's "
+                "settings and the provider's webhook do not agree",
+                channel, channel, error,
+            )  # fmt: skip
 
 
 def _joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

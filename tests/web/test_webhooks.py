@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from datetime import timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
 
+from channels.base import AdapterContext
+from channels.email.brevo import Brevo
 from engine.delivery.model import Delivery
+from engine.errors import StoreUnavailable
 from tests.channels.test_ses import AmazonsHosts, event, opened, signed
 from tests.web.conftest import NOW, Shop
 
@@ -99,6 +104,41 @@ def test_what_is_not_provably_the_providers_is_refused_without_a_reason(
     assert (answer.status_code, answer.json()["code"]) == (403, "not_verified")
     assert answer.json()["detail"] == "this request could not be verified as the provider's"
     assert taken(shop, ana) == []
+
+
+def test_the_log_says_why_and_not_more_than_once_a_minute(
+    shop: Shop, ana: str, stranger: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seconds in (0, 30, 60):
+        shop.now = NOW + timedelta(seconds=seconds)
+        post(stranger, STOP, "nonsense")
+    post(stranger, STOP, signature(STOP))
+    told = [record.getMessage() for record in caplog.records if record.name == "sojourn.channels"]
+    assert len(told) == 2
+    assert "channel `texts`" in told[0]
+    assert "the request's signature is wrong" in told[0]
+    assert "+34600111222" not in caplog.text
+
+
+def test_a_batch_that_breaks_off_is_taken_up_again_and_each_report_counts_once(
+    shop: Shop, ana: str, stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brevo = Brevo.open({"api_key": "k", "webhook_token": "t"}, AdapterContext(channel="texts", kind="email"))
+    assert isinstance(shop.engine.adapters, dict)
+    monkeypatch.setitem(shop.engine.adapters, "texts", brevo)
+    words = ("delivered", "opened", "click")
+    reports = [{"event": word, "email": "x", "X-Mailin-custom": "d1", "ts_epoch": 1772445600000} for word in words]
+    take, calls = shop.engine.receipts.take, iter([True, False])
+
+    def take_once(*given: Any) -> Any:
+        if next(calls, True):
+            return take(*given)
+        raise StoreUnavailable("the store is away")
+
+    monkeypatch.setattr(shop.engine.receipts, "take", take_once)
+    answers = [stranger.post(PATH, json=reports, headers={"Authorization": "Bearer t"}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [503, 200]
+    assert taken(shop, ana) == ["SMS Delivered", "SMS Opened", "SMS Link Clicked"]
 
 
 def test_a_second_signature_beside_a_good_one_is_refused(shop: Shop, ana: str, stranger: httpx.Client) -> None:
