@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import CursorResult, create_engine, make_url, text
 from sqlalchemy import exc as sql_errors
 
-from engine.errors import BadInput, StoreUnavailable
+from engine.errors import BadInput
 
 #: Rows fetched at once: the result is never held as a whole.
 _FETCHED = 1_000
@@ -28,7 +29,7 @@ class QueryResult:
 def query(url: str, statement: str) -> Iterator[QueryResult]:
     """Runs one SELECT on any database that SQLAlchemy knows, and never commits there.
 
-    Raises BadInput for a URL or a statement that cannot be used, StoreUnavailable where the database cannot be reached.
+    Raises BadInput for a URL or a statement that cannot be used, and where that database does not answer.
     """
     try:
         parsed = make_url(url)
@@ -41,6 +42,10 @@ def query(url: str, statement: str) -> Iterator[QueryResult]:
     except ModuleNotFoundError as problem:
         raise BadInput(f"the driver of this database is not installed: {problem.name}") from None
     name = parsed.set(query={}).render_as_string(hide_password=True)
+    file = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    # SQLite would make an empty one, and then know none of the tables.
+    if file and not file.startswith((":memory:", "file:")) and not Path(file).is_file():
+        raise BadInput(f"--from {name}: there is no such file")
     with ExitStack() as open_:
         open_.callback(engine.dispose)
         with _asking(name):
@@ -68,7 +73,7 @@ def _asking(name: str) -> Iterator[None]:
     try:
         yield
     except sql_errors.OperationalError as problem:
-        raise StoreUnavailable(f"the database {name} did not answer the query: {_words(problem)}") from None
+        raise BadInput(f"the database {name} did not answer the query: {_words(problem)}") from None
     except sql_errors.SQLAlchemyError as problem:
         raise BadInput(f"--query cannot be run on {name}: {_words(problem)}") from None
 

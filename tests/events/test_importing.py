@@ -424,6 +424,12 @@ def test_columns_are_mapped_left_out_and_told_by_their_own_name() -> None:
     assert [columns.column_of(name, cells) for name in ("email", "id", "phone")] == ["E-Mail", "userId", "phone"]
 
 
+def test_of_two_columns_for_one_field_its_very_name_counts() -> None:
+    columns = Columns(fields=("id", "email"), aliases={"user_id": "id"})
+    assert columns.arrange({"email": "new", "E-MAIL": "old", "Userid": "a"}) == {"email": "new", "id": "a"}
+    assert columns.arrange({"E-MAIL": "old", "email": "new"}) == {"email": "new"}
+
+
 @pytest.mark.parametrize(
     ("mapped", "headings", "words"),
     [

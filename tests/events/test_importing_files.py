@@ -20,8 +20,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from engine.errors import BadInput, NotFound, StoreUnavailable
+from engine.errors import BadInput, NotFound
 from engine.events.importing.files import open_rows
+from engine.events.importing.importer import BATCH
 from engine.events.importing.rows import Row
 from engine.storage import foreign
 from workers.bootstrap import Installation, open_project
@@ -192,24 +193,26 @@ def test_rows_come_from_any_database_by_a_query(shop_database: str, folder: Path
 
 
 @pytest.mark.parametrize(
-    ("url", "statement", "error"),
+    ("url", "statement", "words"),
     [
-        ("nothing", "SELECT 1", BadInput),
-        ("nosuch://u:canary@host/db", "SELECT 1", BadInput),
-        ("sqlite:///{folder}/none/none.db", "SELECT 1", StoreUnavailable),
-        ("{shop}", "SELECT nothing FROM customers", StoreUnavailable),
-        ("{shop}", "DELETE FROM customers", BadInput),
+        ("nothing", "SELECT 1", "no database URL"),
+        ("nosuch://u:canary@host/db", "SELECT 1", "no database URL"),
+        ("sqlite:///{folder}/none.db", "SELECT 1", "there is no such file"),
+        ("postgresql://u:canary@127.0.0.1:1/db", "SELECT 1", "did not answer"),
+        ("{shop}", "SELECT * FROM nobody", "no such table"),
+        ("{shop}", "DELETE FROM customers", "gives no rows"),
     ],
 )
 def test_a_database_or_a_query_that_cannot_be_used_is_said(
-    url: str, statement: str, error: type[Exception], shop_database: str, tmp_path: Path
+    url: str, statement: str, words: str, shop_database: str, tmp_path: Path
 ) -> None:
     with (
-        pytest.raises(error) as caught,
+        pytest.raises(BadInput, match=words) as caught,
         foreign.query(url.format(shop=shop_database, folder=tmp_path), statement) as result,
     ):
         list(result.rows)
     assert "canary" not in str(caught.value)
+    assert not (tmp_path / "none.db").exists()
     with foreign.query(shop_database, "SELECT count(*) AS n FROM customers") as result:
         assert list(result.rows) == [{"n": 2}]
 
@@ -230,6 +233,55 @@ def test_exit_codes_say_all_taken_some_refused_unusable(folder: Path, capsys: An
     assert run(["import", "profiles"]) == 2
     assert run(["import", "profiles", "good.csv", "--from", "sqlite://"]) == 2
     assert run(["import", "events", "good.csv", "--timezone", "Mars/Olympus"]) == 2
+
+
+EVENTS = "user_id,event,timestamp,properties.total\nana,Seen,2026-03-01T10:00:00Z,7\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "told"),
+    [
+        ("rows.csv", EVENTS, "profiles", "look like events (`event`, `properties.total`, `timestamp`)"),
+        ("rows.csv", "id,properties.total\nana,7\n", "profiles", "look like events (`properties.total`)"),
+        ("rows.jsonl", '{"id": "ana", "event": "Seen", "timestamp": 1}\n', "profiles", "`sojourn import events`"),
+        ("rows.csv", "id,channel,topic\nana,email,news\n", "profiles", "look like consents (`channel`, `topic`)"),
+        ("rows.csv", EVENTS, "consents", "look like events"),
+        ("rows.csv", "id,action,channel,at\nana,withdraw,email,2026-03-01\n", "events", "look like consents"),
+        ("rows.csv", "id,email\nana,a@example.com\n", "consents", "no column is `channel`"),
+        ("rows.csv", "id,email\nana,a@example.com\n", "events", "no column is `event`"),
+    ],
+)
+def test_rows_of_another_kind_are_refused_as_a_whole_and_say_where_they_belong(
+    name: str, content: str, kind: str, told: str, folder: Path, capsys: Any
+) -> None:
+    (folder / name).write_text(content)
+    assert run(["import", kind, name]) == 2
+    assert told in capsys.readouterr().err
+    assert people_in(folder) == []
+
+
+def test_columns_that_only_look_like_another_kinds_are_taken_where_they_are_said_to_be_attributes(
+    folder: Path, capsys: Any
+) -> None:
+    (folder / "rows.csv").write_text("id,event,timestamp\nana,fair,May\n")
+    assert run(["import", "profiles", "rows.csv", "--map", "event=event", "--map", "timestamp=timestamp"]) == 0
+    assert "does not name: event, timestamp" in capsys.readouterr().out
+    assert [attributes for _, _, attributes in people_in(folder)] == [{"event": "fair", "timestamp": "May"}]
+
+
+def test_own_fields_are_found_however_their_names_are_written_and_attributes_nobody_named_are_told(
+    folder: Path, capsys: Any
+) -> None:
+    (folder / "people.csv").write_text("User ID,E-Mail,Visits,visits\nana,ana@example.com,many,3\n")
+    assert run(["import", "profiles", "people.csv"]) == 0
+    assert "Attributes that `sojourn.yml` does not name: Visits\n" in capsys.readouterr().out
+    assert people_in(folder) == [("ana", "ana@example.com", {"Visits": "many", "visits": 3})]
+    (folder / "people.jsonl").write_text('{"id": "bo", "Score": 1}\n{"ID": "cy", "chat.x": null, "plan": "pro"}\n')
+    assert run(["import", "profiles", "people.jsonl", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["uncatalogued_columns"] == ["Score", "plan"]
+    (folder / "consents.jsonl").write_text('{"id": "ana", "action": "object", "when": 1}\n')
+    assert run(["import", "consents", "consents.jsonl", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["unused_columns"] == ["when"]
 
 
 def test_the_report_names_row_column_and_reason_and_no_spreadsheet_runs_it(folder: Path, capsys: Any) -> None:
@@ -291,7 +343,7 @@ def test_an_import_killed_in_the_middle_goes_on_and_ends_as_one_that_was_not(tmp
     assert (told["rows"], told["refused_by_code"]) == (rows, {"type": 20})
     # The batch that was committed and not marked was done again, and was known.
     assert told["taken"] + told["unchanged"] == rows - 20
-    assert told["unchanged"] <= 100
+    assert told["unchanged"] <= BATCH
     assert list(marks.iterdir()) == []
 
     undisturbed = subprocess.run(command, cwd=whole, capture_output=True, text=True, timeout=200, check=False)

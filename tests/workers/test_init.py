@@ -67,7 +67,7 @@ def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path)
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / ".hidden").write_text("mine")
     refused = sojourn("init", "shop", cwd=tmp_path)
-    assert (refused.returncode, refused.stdout) == (1, "")
+    assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.startswith("sojourn: shop is not empty; ")
     assert files(tmp_path) == {"shop/.hidden": b"mine"}
 
@@ -75,14 +75,14 @@ def test_a_folder_with_something_in_it_is_refused_and_left_alone(tmp_path: Path)
 def test_a_second_time_is_refused_and_changes_nothing(tmp_path: Path) -> None:
     assert sojourn("init", "shop", cwd=tmp_path).returncode == 0
     before = files(tmp_path)
-    assert sojourn("init", "shop", cwd=tmp_path).returncode == 1
+    assert sojourn("init", "shop", cwd=tmp_path).returncode == 2
     assert files(tmp_path) == before
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
     (tmp_path / "shop").write_text("mine")
     refused = sojourn("init", "shop", cwd=tmp_path)
-    assert (refused.returncode, refused.stderr.split(";")[0]) == (1, "sojourn: shop is a file")
+    assert (refused.returncode, refused.stderr.split(";")[0]) == (2, "sojourn: shop is a file")
     below = sojourn("init", "shop/deeper", cwd=tmp_path)
     assert (below.returncode, below.stderr.split(":")[1]) == (2, " shop/deeper cannot be made a project")
     assert files(tmp_path) == {"shop": b"mine"}

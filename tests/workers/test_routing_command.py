@@ -48,10 +48,14 @@ def test_what_is_set_aside_is_listed_and_put_back_once(folder: Path, capsys: pyt
     assert "KeyError" in shown
     assert "set aside 20" in shown
     assert "ana@example.com" not in shown
-    assert run(["routing", "retry", str(failed.seq), "999"]) == 0
-    assert capsys.readouterr().out == "1 put back: routed next; 1 not set aside (any more)\n"
+    assert run(["routing", "retry", str(failed.seq), "999"]) == 1
+    assert capsys.readouterr().out == (
+        "1 put back: routed next\nNot set aside (any more): 999. `sojourn routing list` says what is.\n"
+    )
+    assert run(["routing", "retry", str(failed.seq), "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"put_back": 0, "not_set_aside": [failed.seq]}
     assert run(["routing", "retry", "--all"]) == 0
-    assert capsys.readouterr().out == "0 put back: routed next\n"
+    assert capsys.readouterr().out == "Nothing is set aside.\n"
     assert run(["routing", "list"]) == 0
     assert "Nothing has failed." in capsys.readouterr().out
 

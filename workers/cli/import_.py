@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -169,12 +170,14 @@ def _run(
     from workers.importing.report import Report
     from workers.settings import FOLDER
 
-    columns = Columns(mapped=source.mapped, aliases=taker.aliases)
+    columns = Columns(mapped=source.mapped, aliases=taker.aliases, fields=taker.fields)
     engine, shown, mark = installation.engine, list[Any](), None
     with ExitStack() as open_:
         headings, rows, label, total, position = open_.enter_context(_opened(source))
+        first = next(rows, None)
+        columns.check_kind(taker.kind, headings or (first.cells if first else ()))
         if headings is not None:
-            columns.check(headings, taker.needed)
+            columns.check(headings, taker.needed([columns.field_of(each) for each in headings]))
         tally, size = Tally(), 0
         # The rows of a query may come in another order the next time.
         if source.file is not None and not is_dry:
@@ -185,7 +188,7 @@ def _run(
         continued_after = tally.rows
         advance = open_.enter_context(counting(label, total))
         importer = Importer(engine.store, engine.intake, taker, columns, engine.clock, is_dry=is_dry)
-        for refusals in importer.run(rows, tally):
+        for refusals in importer.run(chain([first] if first else [], rows), tally):
             if report:
                 size = report.add(refusals)
             shown += refusals[: _SHOWN - len(shown)]
@@ -194,8 +197,10 @@ def _run(
             advance(position(), f"{tally.rows:,} rows")
         if mark:
             mark.remove()
-    unused = [] if headings is None else [each for each in headings if not taker.knows(columns.field_of(each))]
-    _tell(tally, shown, continued_after, unused, form=form, is_dry=is_dry, report=report_path)
+    fields = {column: columns.field_of(column) for column in (headings or importer.seen)}
+    unused = [column for column, name in fields.items() if not taker.knows(name)]
+    others = [column for column, name in fields.items() if taker.knows(name) and not taker.is_catalogued(name)]
+    _tell(tally, shown, continued_after, unused, others, form=form, is_dry=is_dry, report=report_path)
     if tally.refusals:
         raise typer.Exit(1)
 
@@ -225,6 +230,7 @@ def _tell(
     shown: Sequence[Refusal],
     continued_after: int,
     unused: Sequence[str],
+    others: Sequence[str],
     *,
     form: str,
     is_dry: bool,
@@ -236,6 +242,7 @@ def _tell(
             "is_dry_run": is_dry,
             "continued_after": continued_after,
             "unused_columns": list(unused),
+            "uncatalogued_columns": list(others),
             "report": str(report) if report else None,
         }
         typer.echo(json.dumps(document, ensure_ascii=False, indent=2))
@@ -244,6 +251,8 @@ def _tell(
         typer.echo(f"Went on after row {continued_after:,}, where the last attempt was.")
     if unused:
         typer.echo(f"Columns left out: {', '.join(unused)}")
+    if others:
+        typer.echo(f"Attributes that `sojourn.yml` does not name: {', '.join(others)}")
     words = "Would take" if is_dry else "Took"
     typer.echo(
         f"{words} {tally.taken:,} of {tally.rows:,} rows; {tally.unchanged:,} were known, {tally.refusals:,} refused."

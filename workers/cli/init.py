@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from engine.errors import BadInput, Conflict
+from engine.errors import BadInput
 from engine.language.project_file import FILE
 from workers.cli.schema import make_schemas, write_schemas
 from workers.settings import FOLDER
@@ -45,11 +45,11 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or an
 def _filling(folder: Path) -> Iterator[Path]:
     """A folder whose content becomes the content of `folder` at the end, or never.
 
-    Raises Conflict where `folder` is not empty. The project's file comes last: where it is, everything is.
+    Raises BadInput where `folder` is not empty. The project's file comes last: where it is, everything is.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "not empty" if folder.is_dir() else "a file"
-        raise Conflict(f"{folder} is {what}; a project is begun in a new or an empty folder, and nothing was written")
+        raise BadInput(f"{folder} is {what}; a project is begun in a new or an empty folder, and nothing was written")
     is_ours = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

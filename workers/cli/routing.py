@@ -43,15 +43,27 @@ def retry(
     numbers: Annotated[list[int] | None, typer.Argument(help="Numbers, as `sojourn routing list` gives them.")] = None,
     is_all: Annotated[bool, typer.Option("--all", help="Everything that is set aside.")] = False,
     project: ProjectFolder = Path(),
+    form: Form = "text",
 ) -> None:
-    """Puts what is set aside back into its place in the queue, with all its attempts. A repeat changes nothing."""
+    """Puts what is set aside back into its place in the queue, with all its attempts. A repeat changes nothing.
+
+    Exit 1 where one of the numbers is not set aside, or not any more; the others are put back.
+    """
     if bool(numbers) == is_all:
         raise BadInput("say which: one or more numbers, or --all")
+    named = list(dict.fromkeys(numbers or ()))
     with open_installation(project) as installation, installation.store.transaction() as unit:
-        put_back = unit.queue.retry_set_aside(None if is_all else numbers)
-    rest = len(set(numbers or ())) - put_back
-    words = f"{put_back} put back: routed next"
-    typer.echo(words if is_all or not rest else f"{words}; {rest} not set aside (any more)")
+        missing = [number for number in named if not unit.queue.retry_set_aside([number])]
+        put_back = unit.queue.retry_set_aside() if is_all else len(named) - len(missing)
+    if form == "json":
+        typer.echo(json.dumps({"put_back": put_back, "not_set_aside": missing}, indent=2))
+    else:
+        if put_back or is_all:
+            typer.echo(f"{put_back} put back: routed next" if put_back else "Nothing is set aside.")
+        if missing:
+            typer.echo(f"Not set aside (any more): {' '.join(map(str, missing))}. `sojourn routing list` says what is.")
+    if missing:
+        raise typer.Exit(1)
 
 
 def _row(occurrence: Occurrence) -> dict[str, object]:

@@ -5,7 +5,7 @@ What an import says is `by: import`: it never lifts what the person has said the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
@@ -23,6 +23,7 @@ from engine.consent.suppression import suppression_of
 from engine.errors import BadInput, GrantRefused
 from engine.events.identity import IdentifierKind
 from engine.events.importing import cells
+from engine.events.importing.columns import Kind
 from engine.events.importing.rows import RowRefused
 from engine.events.importing.taker import Outcome, each
 from engine.events.intake import Intake
@@ -78,7 +79,8 @@ class ConsentRows:
     label: str
     #: For timestamps without an offset.
     zone: ZoneInfo | None = None
-    needed: Sequence[str] = ()
+    kind: Kind = "consents"
+    fields: Sequence[str] = _FIELDS
     aliases: Mapping[str, str] = field(
         default_factory=lambda: {
             "user_id": "id", "userId": "id", "profile": "id", "timestamp": "occurred_at", "at": "occurred_at"
@@ -86,8 +88,15 @@ class ConsentRows:
     )  # fmt: skip
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def needed(self, given: Collection[str]) -> Sequence[str]:
+        # Without an action every row is a grant.
+        return () if "action" in given else _NEEDED["grant"]
+
     def knows(self, name: str) -> bool:
         return name in _FIELDS or name.startswith("evidence.")
+
+    def is_catalogued(self, name: str) -> bool:
+        return self.knows(name)
 
     def read(self, given: Mapping[str, Any], now: datetime) -> ConsentRow:
         action = _word("action", given, get_args(Action), "grant")

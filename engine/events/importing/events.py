@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from engine import ids
 from engine.events.identity import IdentifierKind
 from engine.events.importing import cells
+from engine.events.importing.columns import Kind
 from engine.events.importing.history import History
 from engine.events.importing.rows import RowRefused
 from engine.events.importing.taker import Outcome
@@ -137,6 +138,8 @@ class EventRows:
     zone: ZoneInfo | None = None
     #: The name of every event, where the rows hold only one kind and say no name.
     event: str | None = None
+    kind: Kind = "events"
+    fields: Sequence[str] = _FIELDS
     aliases: Mapping[str, str] = field(
         default_factory=lambda: {
             "id": "user_id", "userId": "user_id", "profile": "user_id", "at": "timestamp", "time": "timestamp",
@@ -144,16 +147,24 @@ class EventRows:
         }
     )  # fmt: skip
 
+    def needed(self, given: Collection[str]) -> Sequence[str]:
+        del given
+        return self._needed
+
     @property
-    def needed(self) -> Sequence[str]:
+    def _needed(self) -> Sequence[str]:
         return ("user_id", "timestamp") if self.event else ("user_id", "event", "timestamp")
 
     def knows(self, name: str) -> bool:
         return name in _FIELDS or name.startswith("properties.")
 
+    def is_catalogued(self, name: str) -> bool:
+        del name
+        return True  # what an event has not in its catalogue is a matter of each event's name
+
     def read(self, given: Mapping[str, Any], now: datetime) -> EventRow:
         """The event, checked. Without a message id it gets one from its content: equal rows are one event."""
-        for name in self.needed:
+        for name in self._needed:
             if cells.is_empty(given.get(name)):
                 raise RowRefused("missing", f"`{name}` is missing: every event needs one", name)
         user_id = cells.text("user_id", given["user_id"])

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from engine.events.importing.columns import Columns
+from engine.events.importing.columns import MOST_COLUMNS, Columns
 from engine.events.importing.rows import Refusal, Row, RowRefused
 from engine.events.importing.taker import Outcome, Taker
 from engine.events.intake import Intake
@@ -82,6 +82,8 @@ class Importer(Generic[R]):
         self._clock = clock
         self._is_dry = is_dry
         self._batch = batch
+        #: Columns that rows had, in the order in which they came; no more than a table may have.
+        self.seen: dict[str, None] = {}
 
     def run(self, rows: Iterable[Row], tally: Tally) -> Iterator[Sequence[Refusal]]:
         """Goes on behind the rows that `tally` counts, and keeps it up to date.
@@ -100,6 +102,8 @@ class Importer(Generic[R]):
             try:
                 if row.problem:
                     raise row.problem
+                if len(self.seen) < MOST_COLUMNS:
+                    self.seen.update(dict.fromkeys(row.cells))
                 read.append((place, self._taker.read(self._columns.arrange(row.cells), now)))
             except RowRefused as refused:
                 outcomes[place] = refused

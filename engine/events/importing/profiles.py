@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from engine.consent.addresses import normalise
 from engine.errors import BadInput
 from engine.events.identity import IdentifierKind, differences
 from engine.events.importing import cells
+from engine.events.importing.columns import Kind
 from engine.events.importing.rows import RefusalCode, RowRefused
 from engine.events.importing.taker import Outcome, each
 from engine.events.intake import Intake, read_values
@@ -41,13 +42,23 @@ class ProfileRows:
     zone: ZoneInfo | None = None
     #: True: an empty cell deletes what was known. False: it says nothing.
     is_empty_deleting: bool = False
-    needed: Sequence[str] = ("id",)
+    kind: Kind = "profiles"
+    fields: Sequence[str] = ("id", *_OWN)
     aliases: Mapping[str, str] = field(
         default_factory=lambda: {"user_id": "id", "userId": "id", "external_id": "id", "time_zone": "timezone"}
     )
 
+    def needed(self, given: Collection[str]) -> Sequence[str]:
+        del given
+        return ("id",)
+
     def knows(self, name: str) -> bool:
         return bool(name)
+
+    def is_catalogued(self, name: str) -> bool:
+        own = name.removeprefix("attributes.")
+        known = (*self.fields, "attributes", "chat", *self.project.attributes)
+        return own in known or own.startswith("chat.")
 
     def read(self, given: Mapping[str, Any], now: datetime) -> ProfileRow:
         """The row's person and values, each checked."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from engine.events.identity import IdentifierKind
+from engine.events.importing.columns import Kind
 from engine.events.importing.rows import RowRefused
 from engine.store import Unit
 
@@ -19,8 +20,15 @@ class Taker(Protocol[R]):
     """Reads rows without a store, and takes what was read into one."""
 
     @property
-    def needed(self) -> Sequence[str]:
-        """Fields without which no row can be taken."""
+    def kind(self) -> Kind: ...
+
+    @property
+    def fields(self) -> Sequence[str]:
+        """Our own fields, whose columns are found however their names are written."""
+        ...
+
+    def needed(self, given: Collection[str]) -> Sequence[str]:
+        """Fields without which no row can be taken, where columns give these."""
         ...
 
     @property
@@ -30,6 +38,10 @@ class Taker(Protocol[R]):
 
     def knows(self, name: str) -> bool:
         """Whether a field means anything here."""
+        ...
+
+    def is_catalogued(self, name: str) -> bool:
+        """Whether a field that means something is the project's or ours, and no mere name that came in."""
         ...
 
     def read(self, given: Mapping[str, Any], now: datetime) -> R:
