@@ -12,7 +12,7 @@ import re
 import zoneinfo
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal, cast
 
 from engine import ids
@@ -44,6 +44,7 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 Source = Literal["intake", "receipt", "emit"]
 
 
+@lru_cache(maxsize=4096)  # asked for when a call is read, and when it is stored
 def tracked_id(message_id: str, source: Source = "intake") -> str:
     """Id of the event that `Intake.track` stores."""
     return ids.derived_id("ev", source, message_id)
@@ -360,7 +361,7 @@ def _instant(timestamp: datetime | None, now: datetime) -> tuple[datetime, bool]
         raise BadInput("the timestamp is before the year 1990: were seconds taken for milliseconds?")
     if timestamp > now + AHEAD:
         return now, True
-    return timestamp.astimezone(UTC), False
+    return timestamp if timestamp.tzinfo is UTC else timestamp.astimezone(UTC), False
 
 
 def _check_name(what: str, name: object) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, t
 from engine.storage.types import Instant, Instants, Json, Name, Nudged, Number, Words
 
 #: The newest revision in `migrations/versions`: what this code reads and writes.
-REVISION = "0007"
+REVISION = "0008"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -61,8 +61,9 @@ events = Table(
     Column("properties", Json, nullable=False),
     Column("source", Text, nullable=False),
     Column("is_clamped", Boolean, nullable=False),
-    Index(None, "profile_id", "timestamp", "seq"),
-    Index(None, "profile_id", "name", "timestamp", "seq"),
+    # One for a person's whole history and for what happened under a name, which it tells without the row: every index
+    # that is sorted by person or id costs each arriving event a page of its own.
+    Index(None, "profile_id", "timestamp", "seq", "name"),
 )
 
 plans = Table(
@@ -253,8 +254,10 @@ occurrences = Table(
     Column("fault", Text),
     Column("retry_at", Instant),
     Column("set_aside_at", Instant),
-    Index(None, "profile_id", "seq"),
-    Index("ix_occurrences_failed", "seq", **_partial("attempts > 0")),
+    # Whose turn it is, where several take occurrences at once. On SQLite one at a time does, in their order: only those
+    # that failed can hold up a later one. (A merge reads the queue through there: it holds what is under way.)
+    Index(None, "profile_id", "seq").ddl_if(dialect="postgresql"),
+    Index("ix_occurrences_failed", "profile_id", "seq", **_partial("attempts > 0")),
     sqlite_autoincrement=True,
 )
 

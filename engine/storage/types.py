@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -36,12 +36,9 @@ class Instant(TypeDecorator[datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(TIMESTAMP(timezone=True) if dialect.name == "postgresql" else BigInteger())
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise TypeError("an instant without a time zone cannot be stored: pass aware datetimes")
-        return value if dialect.name == "postgresql" else (value - _EPOCH) // _MICROSECOND
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any]:
+        # Itself and not by `process_bind_param`, which is called by another: an arriving event has three.
+        return _aware if dialect.name == "postgresql" else _microseconds
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -50,6 +47,16 @@ class Instant(TypeDecorator[datetime]):
             # In the session's zone.
             return cast(datetime, value).astimezone(UTC)
         return _EPOCH + cast(int, value) * _MICROSECOND
+
+
+def _aware(value: datetime | None) -> datetime | None:
+    if value is not None and value.tzinfo is None:
+        raise TypeError("an instant without a time zone cannot be stored: pass aware datetimes")
+    return value
+
+
+def _microseconds(value: datetime | None) -> int | None:
+    return None if value is None else (cast(datetime, _aware(value)) - _EPOCH) // _MICROSECOND
 
 
 class Nudged(TypeDecorator[Nudge]):

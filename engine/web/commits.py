@@ -87,7 +87,7 @@ class Commits:
         while True:
             request = self._waiting.get()
             if len(together) >= _MANY:
-                self._let_gather()
+                self._let_gather(len(together))
             together = []
             calls = 0
             while request is not None:
@@ -106,9 +106,11 @@ class Commits:
             if request is None:
                 return
 
-    def _let_gather(self) -> None:
+    def _let_gather(self, many: int) -> None:
         for _ in range(_PAUSES_AT_MOST):
             before = self._waiting.qsize()
+            if before >= many - 1:
+                return  # with the one that is taken: as many as before
             time.sleep(_PAUSE_SECONDS)
             if self._waiting.qsize() == before:
                 return

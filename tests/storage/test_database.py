@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.schema import SchemaItem
 
 from engine.errors import BadInput, Conflict, StoreUnavailable
 from engine.storage import migrations
@@ -58,9 +59,14 @@ def test_the_newest_revision_is_the_one_that_the_code_names() -> None:
 def test_migrated_tables_are_those_of_the_code(database_url: str) -> None:
     engine = create_engine(_driver_url(database_url))
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, metadata) == []
+        opts = {"compare_type": True, "compare_server_default": True, "include_object": _is_everywhere}
+        assert compare_metadata(MigrationContext.configure(connection, opts=opts), metadata) == []
     engine.dispose()
+
+
+def _is_everywhere(item: SchemaItem, _name: str, kind: str, _is_reflected: bool, _compared: SchemaItem | None) -> bool:
+    """Whether both databases have it: the comparison does not ask, and would miss the other's. `_shape` has them."""
+    return kind != "index" or getattr(item, "_ddl_if", None) is None
 
 
 def _shape(connection: Connection) -> list[tuple[str, ...]]:

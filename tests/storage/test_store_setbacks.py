@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -151,7 +152,7 @@ def test_a_poll_reads_the_queue_in_its_order(sqlite_url: str, table: str) -> Non
 
     from engine.storage.sql import queue
 
-    statement = {"occurrences": queue._NEXT, "stimuli": queue._CLAIMED}[table]
+    statement: Any = {"occurrences": queue._NEXT["sqlite"]._statement, "stimuli": queue._CLAIMED}[table]
     database = Database(sqlite_url)
     with database.transaction() as unit:
         asked = str(statement.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
@@ -178,7 +179,7 @@ def test_a_backlog_in_postgresql_is_not_read_for_each_one(postgres_url: str, is_
         connection = unit.queue._connection  # type: ignore[attr-defined]
         if is_analyzed:
             connection.execute(text("ANALYZE occurrences"))
-        asked = str(queue._NEXT.compile(dialect=postgresql.dialect()))
+        asked = str(queue._NEXT["postgresql"]._statement.compile(dialect=postgresql.dialect()))
         for name in ("now", "retry_at_1"):
             asked = asked.replace(f"%({name})s", "now()")
         asked = asked.replace("%(param_1)s", "1")

@@ -71,7 +71,8 @@ async def _in_queue(client: Client, count: int) -> None:
     )
     deadline = time.monotonic() + 60
     while True:
-        answer = await client.workflow_service.describe_task_queue(request)
+        # Again, where the server is asked by too many at a time.
+        answer = await client.workflow_service.describe_task_queue(request, retry=True)
         if answer.stats.approximate_backlog_count >= count:
             return
         assert time.monotonic() < deadline, f"{answer.stats.approximate_backlog_count} of {count} in the queue"

@@ -8,6 +8,7 @@ times from a busy server waits longer than it works.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -33,22 +34,23 @@ class Bulk:
         self._row, self._on, self._conflict = rest.partition(" ON CONFLICT ")
         placed: list[str] = list(compiled.positiontup or names)
         self._values = attrgetter(*placed)
-        self._processors = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in placed]
+        processes = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in placed]
+        self._processed = [(place, process) for place, process in enumerate(processes) if process is not None]
         self._statements: dict[int, str] = {}
 
     def write(self, connection: Connection, records: Iterable[Struct]) -> int:
         """How many rows were inserted or replaced."""
-        rows = [
-            [
-                value if process is None else process(value)
-                for process, value in zip(self._processors, self._values(record), strict=True)
-            ]
-            for record in records
-        ]
+        # Column by column: most of their values go as they are.
+        columns = list(zip(*map(self._values, records), strict=True))
+        if not columns:
+            return 0
+        for place, process in self._processed:
+            columns[place] = tuple(map(process, columns[place]))
+        rows = list(zip(*columns, strict=True))
         written = 0
         for begin in range(0, len(rows), _ROWS_AT_MOST):
             some = rows[begin : begin + _ROWS_AT_MOST]
-            values = tuple([value for row in some for value in row])
+            values = tuple(chain.from_iterable(some))
             written += run(connection, self._statement(len(some)), values).touched
         return written
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, or_, select, text, update
 
 from engine.enrollment.model import Stimulus
 from engine.events.model import Occurrence
+from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import occurrences, stimuli
 from engine.storage.types import Instant
@@ -20,26 +21,40 @@ _ALWAYS = datetime(9999, 1, 1, tzinfo=UTC)
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 _OCCURRENCES = Records(Occurrence, occurrences, without=("seq",))
+_NEW_OCCURRENCES = Records(Occurrence, occurrences, without=("seq", "attempts", "fault", "retry_at", "set_aside_at"))
 _EARLIER = occurrences.alias("earlier")
-# Only a profile's first one is ever taken, and one that another transaction holds, or that waits for its next attempt,
-# is still there to be the first: so what follows it is passed over, too. (SQLite knows no row locks and needs none: one
-# transaction at a time.)
-_NEXT = (
-    _OCCURRENCES.select()
-    .where(
-        or_(occurrences.c.retry_at.is_(None), occurrences.c.retry_at <= bindparam("now", type_=Instant)),
-        occurrences.c.seq
-        == select(func.min(_EARLIER.c.seq))
+_IS_OF_THE_SAME = _EARLIER.c.profile_id == occurrences.c.profile_id
+#: By dialect: whether no earlier one of the profile is to be routed first.
+_IS_ITS_TURN: Mapping[str, ColumnElement[bool]] = {
+    # One transaction at a time takes them in their order: an earlier one is only still there if it waits for its next
+    # attempt.
+    "sqlite": ~exists().where(
+        _IS_OF_THE_SAME,
+        text("earlier.attempts > 0"),  # in the words of the index
+        _EARLIER.c.seq < occurrences.c.seq,
+        _EARLIER.c.retry_at < _NEVER,
+    ),
+    # Only a profile's first one is ever taken, and one that another transaction holds, or that waits for its next
+    # attempt, is still there to be the first: so what follows it is passed over, too.
+    "postgresql": occurrences.c.seq
+    == select(func.min(_EARLIER.c.seq))
+    .where(_IS_OF_THE_SAME, or_(_EARLIER.c.retry_at.is_(None), _EARLIER.c.retry_at < _NEVER))
+    .scalar_subquery(),
+}
+_NEXT = {
+    dialect: Prepared(
+        _OCCURRENCES.select()
         .where(
-            _EARLIER.c.profile_id == occurrences.c.profile_id,
-            or_(_EARLIER.c.retry_at.is_(None), _EARLIER.c.retry_at < _NEVER),
+            or_(occurrences.c.retry_at.is_(None), occurrences.c.retry_at <= bindparam("now", type_=Instant)),
+            is_its_turn,
         )
-        .scalar_subquery(),
+        .order_by(occurrences.c.seq)
+        .limit(1)
+        # (SQLite knows no row locks and needs none.)
+        .with_for_update(skip_locked=True)
     )
-    .order_by(occurrences.c.seq)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
+    for dialect, is_its_turn in _IS_ITS_TURN.items()
+}
 _REMOVE_OCCURRENCE = delete(occurrences).where(occurrences.c.seq == bindparam("number"))
 _COUNT_OCCURRENCES = select(func.count()).select_from(occurrences).where(occurrences.c.set_aside_at.is_(None))
 _SET_BACK = (
@@ -97,14 +112,14 @@ class SqlQueue:
 
     def add_occurrence(self, occurrence: Occurrence) -> None:
         self.has_news = True
-        _OCCURRENCES.put(self._connection, occurrence)
+        _NEW_OCCURRENCES.put(self._connection, occurrence)
 
     def add_occurrences(self, occurrences: Sequence[Occurrence]) -> None:
         self.has_news = True
-        _OCCURRENCES.put_each(self._connection, occurrences)
+        _NEW_OCCURRENCES.put_each(self._connection, occurrences)
 
     def next_occurrence(self, now: datetime | None = None) -> Occurrence | None:
-        return _OCCURRENCES.first(self._connection, _NEXT, {"now": now or _ALWAYS})
+        return _OCCURRENCES.first(self._connection, _NEXT[self._connection.dialect.name], {"now": now or _ALWAYS})
 
     def remove_occurrence(self, seq: int) -> None:
         self._connection.execute(_REMOVE_OCCURRENCE, {"number": seq})
