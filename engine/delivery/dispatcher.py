@@ -42,7 +42,7 @@ from engine.plan.effects import Result, Sent, WaitUntil
 from engine.plan.model import UNSENT, Outcome
 from engine.policy.holdout import is_held_out
 from engine.profiles.model import Profile
-from engine.project import Project
+from engine.project import Channel, Project
 from engine.schedule import doubled
 from engine.store import Unit
 
@@ -143,13 +143,20 @@ class Dispatcher:
 
     def _decide(self, passage: Passage) -> Result | Claim:
         held: list[Verdict] = []
+        out: list[Verdict] = []
         for name in passage.step.channels:
             verdict = self._gate.pass_through(passage, self._project.channels[name])
-            if verdict.outcome is None:
-                self._write(passage, held)
+            if verdict.outcome is not None:
+                held.append(verdict)
+            elif len(passage.step.channels) > 1 and self._way(passage, verdict.channel) is None:
+                # It would have to wait for its provider; the author has named others.
+                out.append(verdict)
+            else:
+                self._write(passage, [*held, *(_passed_over(each) for each in out)])
                 return self._claim(passage, verdict)
-            held.append(verdict)
         self._write(passage, held)
+        if out:
+            return self._claim(passage, out[0])
         first = held[0]
         waiting = next((each for each in held if each.outcome == "quiet" and self._waits(passage, each)), None)
         if waiting is None and first.outcome == "capped" and self._waits(passage, first):
@@ -223,13 +230,10 @@ class Dispatcher:
             passage.unit.deliveries.save(replace(delivery, status="held_out", sent_at=passage.now))
             passage.unit.deliveries.decide(_decision(passage, verdict, "held_out"))
             return Sent(outcome="held_out")
-        ways = [via] if via else [name for name in (channel.name, channel.backup) if name]
-        way = next(
-            (each for each in ways if self._circuits.lets(passage.unit, each, delivery.delivery_id, passage.now)), None
-        )
+        way = self._way(passage, channel, via)
         if way is None and passage.now >= self._limit(passage, delivery):
             # Its time is over: the last try is made however the provider does.
-            way = ways[0]
+            way = via or channel.name
         if way is None:
             return self._hold(passage, verdict, delivery, is_doubtful=is_doubtful)
         delivery = replace(delivery, via=way)
@@ -249,6 +253,12 @@ class Dispatcher:
         decision = _decision(passage, verdict, "in_doubt", versions)
         passage.unit.deliveries.decide(decision)
         return Claim(delivery, message, decision, is_doubtful)
+
+    def _way(self, passage: Passage, channel: Channel, via: str | None = None) -> str | None:
+        """The channel whose provider may be called now: `via` alone where it is given; None where all are out."""
+        ways = [via] if via else [name for name in (channel.name, channel.backup) if name]
+        lets = self._circuits.lets
+        return next((each for each in ways if lets(passage.unit, each, passage.delivery_id, passage.now)), None)
 
     def _hold(self, passage: Passage, verdict: Verdict, delivery: Delivery, *, is_doubtful: bool) -> Result:
         """Its provider is out: it waits without an attempt, until the circuit lets it go, or for its last try."""
@@ -480,6 +490,11 @@ class Dispatcher:
             delay = max(error.retry_after, _SHORTEST_RETRY)
         until: datetime = min(passage.now + delay, limit)
         return until
+
+
+def _passed_over(verdict: Verdict) -> Verdict:
+    """A channel that would have let the message go, had its provider not been out."""
+    return replace(verdict, outcome="failed", inputs={**verdict.inputs, "circuit": "open"})
 
 
 def _decision(

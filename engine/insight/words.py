@@ -74,8 +74,10 @@ def decision_words(decision: Decision) -> str:
     """What was decided for a send, on which channel, and until when it is held."""
     until = f", until {decision.until.isoformat().replace('+00:00', 'Z')}" if decision.until else ""
     what = OUTCOMES[decision.outcome]
-    if decision.inputs.get("circuit") == "open" and decision.until:
-        what = "held back: the provider is out; it goes as soon as that is back"
+    if decision.inputs.get("circuit") == "open":
+        what = "the provider is out: another channel of the step takes over"
+        if decision.until:
+            what = "held back: the provider is out; it goes as soon as that is back"
     what = f"a test, {what}" if "test_by" in decision.inputs else what
     return f"{decision.channel}: {what}{until}"
 

@@ -20,6 +20,7 @@ from engine.errors import (
     TransientChannelError,
     UnsupportedMessage,
 )
+from engine.insight.words import decision_words
 from engine.plan.effects import Result, Sent, WaitUntil
 from engine.plan.model import Send
 from engine.project import ChannelKind
@@ -359,6 +360,35 @@ def test_both_out_is_waiting_and_whichever_comes_back_takes_them(any_store: Stor
     assert len(backup.taken) == len(set(backup.taken)) == 12
     assert provider.taken == []
     assert len(provider.called) + len(backup.called) < 50
+
+
+# ── a list of channels ───────────────────────────────────────────────────────────────────────────────────────────────
+def test_of_several_channels_the_first_that_can_go_now_is_taken(any_store: Store) -> None:
+    provider, texts = Provider(during(OUT, DAY)), Provider(lambda _: None, "sms")
+    shop = open_shop(any_store, provider, send(channels=("email", "sms")), providers={"sms": texts})
+    opened(shop)
+    assert texts.taken == [], "what the provider has been asked for stays with its channel"
+    shop.person("late", phone="+34600111222")
+    late = shop.enrolled(person="late")
+    assert shop.perform(late) == SENT
+    assert (shop.delivery("late").channel, len(texts.taken)) == ("sms", 1)
+    passed_over, sent = sorted(shop.decisions("late"), key=lambda decision: decision.channel)
+    assert (passed_over.outcome, passed_over.inputs["circuit"], passed_over.until) == ("failed", "open", None)
+    assert decision_words(passed_over) == "email: the provider is out: another channel of the step takes over"
+    assert sent.outcome == "sent"
+
+
+def test_where_no_other_may_go_it_waits_for_the_first_that_is_out(any_store: Store) -> None:
+    provider = Provider(during(OUT, after(minutes=10)))
+    shop = open_shop(any_store, provider, send(channels=("chat", "email")))
+    for each in range(OPENS_AFTER + 1):
+        shop.person(f"person{each}", consents=[("email", "news")])
+        shop.track("Cart Updated", f"person{each}")
+        shop.settle()
+    held = shop.delivery(f"person{OPENS_AFTER}")
+    assert (held.status, held.channel, held.error) == ("retrying", "email", "circuit_open")
+    shop.run_until(after(minutes=20))
+    assert len(provider.taken) == OPENS_AFTER + 1
 
 
 # ── the account ──────────────────────────────────────────────────────────────────────────────────────────────────────
