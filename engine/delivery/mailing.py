@@ -93,7 +93,8 @@ class Mailing:
     def _lead(self, minter: _Minter, delivery: Delivery, channel: Channel, topic: Topic) -> Lead | None:
         """Where each of the message's links is to lead; None leaves all of them as they are."""
         tracking = self._project.tracking_of(topic)
-        if not tracking.clicks and tracking.utm is None:
+        if not tracking.clicks and (tracking.utm is None or channel.kind == "sms"):
+            # A text message is paid for by its length: what makes its links longer is left to short ones.
             return None
         derived = {
             "source": self._project.name,

@@ -86,6 +86,18 @@ def test_a_text_message_carries_the_short_link(any_store: Store) -> None:
     assert stored(shop, found[1]).url == CART
 
 
+@pytest.mark.parametrize("clicks", [True, False])
+def test_parameters_never_make_a_text_message_longer(any_store: Store, clicks: bool) -> None:
+    step = send(channels=("sms",), template="links")
+    shop, message = sent(any_store, step, tracking=Tracking(clicks=clicks, utm={"campaign": "spring"}))
+    link = message.text.removeprefix("Your cart: ").removesuffix(". STOP to end.")
+    assert "utm" not in link
+    if clicks:
+        assert str(stored(shop, link).url).endswith("utm_medium=sms&utm_campaign=spring&utm_content=hello")
+    else:
+        assert link == CART
+
+
 @pytest.mark.parametrize(("own", "is_tracked"), [(None, True), (Tracking(), False), (Tracking(clicks=True), True)])
 def test_a_topic_has_the_last_word(any_store: Store, own: Tracking | None, is_tracked: bool) -> None:
     _, message = sent(any_store, tracking=Tracking(clicks=True), topics={"news": topic(tracking=own)})
