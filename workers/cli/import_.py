@@ -187,7 +187,7 @@ def _run(
         report = open_.enter_context(Report(report_path, size=size)) if report_path else None
         continued_after = tally.rows
         advance = open_.enter_context(counting(label, total))
-        importer = Importer(engine.store, engine.intake, taker, columns, engine.clock, is_dry=is_dry)
+        importer = Importer(engine.store, taker, columns, engine.clock, is_dry=is_dry)
         for refusals in importer.run(chain([first] if first else [], rows), tally):
             if report:
                 size = report.add(refusals)

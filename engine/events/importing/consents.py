@@ -25,7 +25,7 @@ from engine.events.identity import IdentifierKind
 from engine.events.importing import cells
 from engine.events.importing.columns import Kind
 from engine.events.importing.rows import RowRefused
-from engine.events.importing.taker import Outcome, each
+from engine.events.importing.taker import Outcome, take_each
 from engine.events.intake import Intake
 from engine.profiles.model import Profile
 from engine.project import Channel, Project
@@ -124,12 +124,6 @@ class ConsentRows:
             evidence=_evidence(given, self.zone),
         )
 
-    def people(self, row: ConsentRow) -> Iterable[tuple[IdentifierKind, str]]:
-        if row.user_id is not None:
-            yield "external", row.user_id
-        elif row.channel is not None and row.address is not None and row.channel.kind in _LOOKED_UP:
-            yield _LOOKED_UP[row.channel.kind], row.address
-
     def _channel(self, given: Mapping[str, Any]) -> Channel | None:
         name = _text(given, "channel")
         if name is None:
@@ -148,7 +142,8 @@ class ConsentRows:
 
     # ── taking ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def take(self, unit: Unit, rows: Sequence[ConsentRow], now: datetime) -> Sequence[Outcome]:
-        return each(rows, lambda row: self._take(unit, row, now))
+        people = {person for row in rows for person in _people(row)}
+        return take_each(self.intake, unit, people, rows, lambda unit, row: self._take(unit, row, now))
 
     def _take(self, unit: Unit, row: ConsentRow, now: datetime) -> Outcome:
         if row.action == "suppress":
@@ -264,6 +259,13 @@ class ConsentRows:
         kind = _LOOKED_UP.get(row.channel.kind, row.channel.name)
         written = dict.fromkeys(each for each in (row.address, row.match_key) if each)
         return next((found for each in written if (found := unit.profiles.find_by(kind, each))), None)
+
+
+def _people(row: ConsentRow) -> Iterable[tuple[IdentifierKind, str]]:
+    if row.user_id is not None:
+        yield "external", row.user_id
+    elif row.channel is not None and row.address is not None and row.channel.kind in _LOOKED_UP:
+        yield _LOOKED_UP[row.channel.kind], row.address
 
 
 def _is_known(unit: Unit, profile: Profile, consent_id: str) -> bool:

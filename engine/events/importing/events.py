@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine import ids
-from engine.events.identity import IdentifierKind
 from engine.events.importing import cells
 from engine.events.importing.columns import Kind
 from engine.events.importing.history import History
@@ -179,11 +178,9 @@ class EventRows:
             message_id = cells.text("message_id", said)
         return EventRow(user_id=user_id, name=name, timestamp=timestamp, properties=properties, message_id=message_id)
 
-    def people(self, row: EventRow) -> Iterable[tuple[IdentifierKind, str]]:
-        return (("external", row.user_id),)
-
     def take(self, unit: Unit, rows: Sequence[EventRow], now: datetime) -> Sequence[Outcome]:
         """In their order, whatever the batches: what is recent finds the history before it taken as given."""
+        self.intake.people(unit, {("external", row.user_id) for row in rows})
         batch = _Batch(self.intake, self.history, unit, rows, now)
         outcomes = [batch.take(row) for row in rows]
         batch.settle()

@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 from engine.events.importing.columns import MOST_COLUMNS, Columns
 from engine.events.importing.rows import Refusal, Row, RowRefused
 from engine.events.importing.taker import Outcome, Taker
-from engine.events.intake import Intake
 from engine.store import Store
 
 #: Rows in one transaction: enough to share its cost, few enough that nobody waits long for a lock.
@@ -66,7 +65,6 @@ class Importer(Generic[R]):
     def __init__(
         self,
         store: Store,
-        intake: Intake,
         taker: Taker[R],
         columns: Columns,
         clock: Callable[[], datetime],
@@ -76,7 +74,6 @@ class Importer(Generic[R]):
     ) -> None:
         """`is_dry`: everything is tried and taken back; each batch then knows nothing of those before it."""
         self._store = store
-        self._intake = intake
         self._taker = taker
         self._columns = columns
         self._clock = clock
@@ -129,8 +126,6 @@ class Importer(Generic[R]):
             return outcomes
         try:
             with self._store.transaction() as unit:
-                # All locks first and in one order, as whoever takes several must.
-                self._intake.people(unit, {person for each in read for person in self._taker.people(each)})
                 outcomes = self._taker.take(unit, read, now)
                 if self._is_dry:
                     raise _Undone

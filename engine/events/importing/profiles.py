@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from engine.events.identity import IdentifierKind, differences
 from engine.events.importing import cells
 from engine.events.importing.columns import Kind
 from engine.events.importing.rows import RefusalCode, RowRefused
-from engine.events.importing.taker import Outcome, each
+from engine.events.importing.taker import Outcome, take_each
 from engine.events.intake import Intake, read_values
 from engine.profiles.model import Profile, Value
 from engine.project import Project
@@ -71,11 +71,9 @@ class ProfileRows:
                 self._read_cell(name.removeprefix("attributes."), cell, values)
         return ProfileRow(user_id=cells.text("id", given["id"]), values=values)
 
-    def people(self, row: ProfileRow) -> Iterable[tuple[IdentifierKind, str]]:
-        return (("external", row.user_id),)
-
     def take(self, unit: Unit, rows: Sequence[ProfileRow], now: datetime) -> Sequence[Outcome]:
-        return each(rows, lambda row: self._take(unit, row, now))
+        people: set[tuple[IdentifierKind, str]] = {("external", row.user_id) for row in rows}
+        return take_each(self.intake, unit, people, rows, lambda unit, row: self._take(unit, row, now))
 
     def _take(self, unit: Unit, row: ProfileRow, now: datetime) -> Outcome:
         is_new = unit.profiles.find_by("external", row.user_id) is None

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from engine.events.identity import IdentifierKind
 from engine.events.importing.columns import Kind
 from engine.events.importing.rows import RowRefused
+from engine.events.intake import Intake
 from engine.store import Unit
 
 Outcome = Literal["taken", "unchanged"] | RowRefused
@@ -48,21 +49,29 @@ class Taker(Protocol[R]):
         """The row, from its cells by field; raises RowRefused."""
         ...
 
-    def people(self, row: R) -> Iterable[tuple[IdentifierKind, str]]:
-        """Whom it is about: their locks are taken in one order."""
-        ...
-
     def take(self, unit: Unit, rows: Sequence[R], now: datetime) -> Sequence[Outcome]:
-        """Takes them in, in their order; what came of each. A row that is refused has changed nothing."""
+        """Takes them in, in their order, under the locks of all whom they are about; what came of each.
+
+        A row that is refused has changed nothing.
+        """
         ...
 
 
-def each(rows: Iterable[R], take: Callable[[R], Outcome]) -> list[Outcome]:
-    """What came of each row; a refusal is one row's alone."""
+def take_each(
+    intake: Intake,
+    unit: Unit,
+    people: Collection[tuple[IdentifierKind, str]],
+    rows: Iterable[R],
+    take: Callable[[Unit, R], Outcome],
+) -> list[Outcome]:
+    """What came of each row; a refusal is one row's alone. Whom the rows are about is locked and read together before
+    the first, and what they write of profiles, and what awaits routing, is written together after the last."""
+    gathering = intake.gather(unit, people, changing=people, event_ids=())
     outcomes: list[Outcome] = []
     for row in rows:
         try:
-            outcomes.append(take(row))
+            outcomes.append(take(gathering.unit, row))
         except RowRefused as refused:
             outcomes.append(refused)
+    gathering.write()
     return outcomes
