@@ -120,7 +120,10 @@ class Capabilities:
 class Adapter(Protocol):
     """One provider. Implementations live in `channels/` and in anyone's package (entry points `sojourn.channels`)."""
 
-    capabilities: Capabilities
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
 
     def send(self, message: Message) -> SendResult:
         """Hands the message to the provider. Raises only `engine.errors.ChannelError`."""

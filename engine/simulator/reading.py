@@ -25,6 +25,7 @@ from engine.simulator.scenario import (
     Enrolled,
     Erased,
     Expected,
+    Failure,
     Person,
     ProviderFails,
     Reported,
@@ -387,14 +388,12 @@ class _Reader:
                 return self._provider(row, value, scalar)
 
     def _provider(self, row: MapNode, value: Node, channel: str) -> Action | None:
-        fails = self._word(
-            row.get("fails") or row, self._text(row, "fails", required=True), ("permanent", "outage"), "fails"
-        )
+        fails = self._word(row.get("fails") or row, self._text(row, "fails", required=True), get_args(Failure), "fails")
         lasting = self._text(row, "for", required=True) or ""
         try:
             return ProviderFails(
                 channel=self._one_of(value, channel, self._project.channels, "channel"),
-                how="permanent" if fails == "permanent" else "outage",
+                how=cast("Failure", fails or "outage"),
                 lasting=parse_duration(lasting),
             )
         except BadInput as problem:

@@ -104,10 +104,14 @@ class Steered:
     journey: str
 
 
+#: Refuses every message; takes none; or takes them and never says so: nobody knows.
+Failure = Literal["permanent", "outage", "no_answer"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProviderFails:
     channel: str
-    how: Literal["permanent", "outage"]
+    how: Failure
     lasting: timedelta
 
 

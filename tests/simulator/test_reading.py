@@ -85,7 +85,7 @@ MISTAKES = {
     "events: [{at: 1h, profile: ana, enroll: carte}]": "3:41: 'carte' is no journey of this project",
     "events: [{at: 1h, pause: carte}]": "3:26: 'carte' is no journey of this project",
     "events: [{at: 1h, provider: email, fails: maybe, for: 1h}]": (
-        "3:43: `fails` is one of permanent, outage, not 'maybe'"
+        "3:43: `fails` is one of permanent, outage, no_answer, not 'maybe'"
     ),
     "events: [{at: 1h, provider: mail, fails: outage, for: 1h}]": "3:29: 'mail' is no channel of this project",
     "events: [{at: 1h, provider: email, fails: outage}]": "3:10: `for` is missing",
