@@ -187,7 +187,7 @@ class Fields:
         wrong_kind(node, self.problems, f"`{key}` is true or false")
         return None
 
-    def number(self, key: str, *, least: float, is_whole: bool = True) -> float | None:
+    def number(self, key: str, *, least: float, is_whole: bool = True, hint: str = "") -> float | None:
         """A number of at least `least`; whole unless said otherwise."""
         node = self.get(key)
         if node is None:
@@ -197,7 +197,9 @@ class Fields:
         if isinstance(value, kinds) and not isinstance(value, bool) and value >= least:
             return value
         what = "a whole number" if is_whole else "a number"
-        self.problems.error("SJ210", node, f"`{key}` is {what} of at least {least:g}, and {written(node)} is none")
+        self.problems.error(
+            "SJ210", node, f"`{key}` is {what} of at least {least:g}, and {written(node)} is none", hint
+        )
         return None
 
     def share(self, key: str) -> int | None:

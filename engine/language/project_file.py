@@ -26,6 +26,7 @@ _TOPIC_KEYS = ("title", "kind", "basis", "channels", "double_opt_in", "tracking"
 _TRACKING_KEYS = ("clicks", "opens", "utm")
 UTM_KEYS = ("source", "medium", "campaign", "term", "content")
 TYPES = ("string", "number", "boolean", "date", "timestamp", "list", "object", "any")
+_CAP = "such as `{at_most: 3, per: 24h}`"
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _SCHEMES = ("sqlite", "postgresql", "postgresql+psycopg")
 
@@ -187,12 +188,12 @@ class _Reader:
         return {key: text for key in UTM_KEYS if (text := inner.text(key)) is not None}
 
     def _cap(self, node: Node) -> Cap | None:
-        mapping = as_mapping(node, self._problems, "a cap", "such as `{at_most: 3, per: 24h}`")
+        mapping = as_mapping(node, self._problems, "a cap", _CAP)
         if mapping is None:
             return None
         fields = Fields(mapping, self._problems, "a cap", ("at_most", "per", "channels"))
         fields.need("at_most", "per")
-        at_most, per = fields.number("at_most", least=0), fields.duration("per", is_positive=True)
+        at_most, per = fields.number("at_most", least=0, hint=_CAP), fields.duration("per", is_positive=True)
         channels = self._channels.names_in(fields, "channels")
         if at_most is None or per is None:
             return None

@@ -190,7 +190,7 @@ class _Composer:
 
     def _compose(self, events: Iterator[yaml.Event]) -> Iterator[Node]:
         #: Open collections: the event that began each, and its children so far (keys and values in turn in a mapping).
-        open_: list[tuple[yaml.Event, list[Node]]] = []
+        open_: list[tuple[yaml.CollectionStartEvent, list[Node]]] = []
         began = 0
         root: list[Node] = []
         for event in events:
@@ -229,12 +229,16 @@ class _Composer:
                     start, children = open_.pop()
                     (open_[-1][1] if open_ else root).append(self._mapping(start, children))
 
-    def _mapping(self, start: yaml.Event, children: list[Node]) -> MapNode:
+    def _mapping(self, start: yaml.CollectionStartEvent, children: list[Node]) -> MapNode:
         pairs: dict[str, Pair] = {}
         for key, value in zip(children[::2], children[1::2], strict=True):
             if not isinstance(key, ScalarNode) or not isinstance(key.value, str):
                 written = f"`{key.raw}` is" if isinstance(key, ScalarNode) and key.raw else "this is"
-                self._problems.error("SJ010", key, f"a key must be text, and {written} not", "put it in quotes")
+                hint = "put it in quotes"
+                if start.flow_style and isinstance(value, ScalarNode) and value.raw == "":
+                    # Nobody means a key without a value: it is the rest of one that held a comma, or too much.
+                    hint = "inside `{ }` a comma ends a value: put text that holds one in quotes, or delete the rest"
+                self._problems.error("SJ010", key, f"a key must be text, and {written} not", hint)
             elif key.value in pairs:
                 first = pairs[key.value].key
                 self._problems.error(

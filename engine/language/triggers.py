@@ -193,7 +193,8 @@ class Doors:
             return None
         inner = Fields(mapping, self._problems, "`limit`", ("at_most", "per"))
         inner.need("at_most", "per")
-        at_most, per = inner.number("at_most", least=0), inner.duration("per", is_positive=True)
+        at_most = inner.number("at_most", least=0, hint="such as `{at_most: 500, per: 1h}`")
+        per = inner.duration("per", is_positive=True)
         return None if at_most is None or not per else Limit(at_most=int(at_most), per_seconds=per)
 
     # ── exits and goal ───────────────────────────────────────────────────────────────────────────────────────────────
