@@ -155,6 +155,10 @@ class Events(Protocol):
         """Of one profile, by `timestamp` and then by order of arrival; `since` is inclusive; None is every name."""
         ...
 
+    def of_each(self, profile_id: str, names: Sequence[str], *, since: datetime) -> Sequence[Event]:
+        """Like `of` of each name in turn."""
+        ...
+
     def last(
         self, profile_id: str, name: str | None = None, *, until: datetime | None = None, source: str | None = None
     ) -> Event | None:
@@ -181,6 +185,10 @@ class Enrollments(Protocol):
         ...
 
     def find(self, enrollment_id: str) -> Enrollment | None: ...
+    def owner(self, enrollment_id: str) -> str | None:
+        """Id of the profile whose enrollment it is."""
+        ...
+
     def active(self, profile_id: str) -> Sequence[Enrollment]:
         """Of one profile, by `entered_at` and then by id."""
         ...
@@ -441,7 +449,8 @@ class Unit(Protocol):
     def circuits(self) -> Circuits: ...
 
     def lock(self, profile_id: str) -> None:
-        """Takes a profile's lock inside a transaction that began without it; or a lock of any other name."""
+        """Takes a profile's lock inside a transaction that began without it, or a lock of any other name: what is read
+        and written from here on is under it."""
         ...
 
     def lock_each(self, profile_ids: Sequence[str]) -> bool:

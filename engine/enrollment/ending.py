@@ -179,10 +179,7 @@ class Exits:
         names = dict.fromkeys([exit_.event for exit_ in plan.exits if isinstance(exit_, EventExit)])
         if plan.goal and plan.goal.is_exit:
             names[plan.goal.event] = None
-        found: list[Event] = []
-        for name in names:
-            found += unit.events.of(enrollment.profile_id, name, since=enrollment.trigger_at)
-        return found
+        return unit.events.of_each(enrollment.profile_id, list(names), since=enrollment.trigger_at)
 
     def _counts(
         self, unit: Unit, enrollment: Enrollment, profile: Profile, event: Event, condition: str | None, now: datetime

@@ -140,14 +140,14 @@ class Performer:
     # ── before the step ──────────────────────────────────────────────────────────────────────────────────────────────
     def _find(self, unit: Unit, enrollment_id: str, profile_id: str | None = None) -> Enrollment:
         """The enrollment, under its profile's lock. `profile_id`: whose it was when it was last read."""
-        found = None if profile_id else unit.enrollments.find(enrollment_id)
-        while owner := found.profile_id if found else profile_id:
+        owner = profile_id or unit.enrollments.owner(enrollment_id)
+        while owner:
             unit.lock(owner)
             # Read under the lock: an exit may have been committed in between, or the person become another's.
             found = unit.enrollments.find(enrollment_id)
             if found and found.profile_id == owner:
                 return found
-            profile_id = None
+            owner = found.profile_id if found else None
         raise NotFound(f"no enrollment {enrollment_id!r} in this store")
 
     def _open(self, unit: Unit, enrollment_id: str, effect: Perform, now: datetime) -> _Scene | Result:

@@ -13,7 +13,7 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.pool import QueuePool
 
 from engine.errors import BadInput, Conflict, StoreUnavailable
-from engine.storage.sql.prepared import run
+from engine.storage.sql.prepared import RUNNER, AtOnce, hold, run
 from engine.storage.sql.unit import SqlUnit, lock_number
 from engine.storage.tables import REVISION
 from engine.storage.turns import Turns, TurnTimeout
@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 10
 _PASSING = ("08", "40", "53", "55", "57", "58")
 #: What SQLite calls the same.
 _PASSING_SQLITE = ("BUSY", "LOCKED", "CANTOPEN", "IOERR", "FULL", "READONLY", "NOMEM", "PROTOCOL", "INTERRUPT")
-_NOTIFY = text(f"NOTIFY {CHANNEL}")
+_NOTIFY = f"NOTIFY {CHANNEL}"
 
 
 class Database:
@@ -66,11 +66,11 @@ class Database:
             with self._begin() as connection:
                 unit = SqlUnit(connection)
                 if profile_id is not None:
-                    unit.lock(profile_id)
+                    unit.lock(profile_id, is_awaited=True)
                 yield unit
                 if unit.queue.has_news and connection.dialect.name == "postgresql":
                     # Sent with the commit, and once however much was added.
-                    connection.execute(_NOTIFY)
+                    hold(connection, _NOTIFY, ())
         finally:
             self._own.is_open = False
 
@@ -154,26 +154,26 @@ def _open(url: URL) -> Engine:
     if url.drivername == "sqlite":
         return _open_sqlite(url, common)
     try:
-        # READ COMMITTED, PostgreSQL's default, on purpose: after the profile's lock every statement sees what was
-        # committed before it.
         engine = create_engine(
             url,
             # As many as one process's threads keep busy; more are opened for a moment, at the price of a connection.
             pool_size=16,
             max_overflow=16,
             pool_timeout=PATIENCE_SECONDS,
-            isolation_level="READ COMMITTED",
             **common,
         )
     except ModuleNotFoundError:
         raise BadInput("PostgreSQL needs a driver that is not installed: install sojourn[postgres]") from None
+    # Imported here: the driver may not be there, which `create_engine` finds out.
+    from engine.storage.sql.line import use_lines
+
+    use_lines(engine)
     event.listen(engine, "connect", _prepare_postgresql)
     return engine
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:
     connection.execute(f"SET lock_timeout = '{PATIENCE_SECONDS}s'")
-    connection.commit()
 
 
 def _open_sqlite(url: URL, common: dict[str, Any]) -> Engine:
@@ -198,9 +198,10 @@ def _open_sqlite(url: URL, common: dict[str, Any]) -> Engine:
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: Any, record: Any) -> None:
     # The driver's own BEGIN is deferred: two transactions would read first, and one of them fail when it writes.
     connection.isolation_level = None
+    record.info[RUNNER] = AtOnce(connection)
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: NORMAL survives kill -9 as well, but not a power cut, and a delivery forgotten is a message sent twice.
     connection.execute("PRAGMA synchronous = FULL")

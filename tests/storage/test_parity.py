@@ -133,6 +133,7 @@ def _answers(store: Store) -> dict[str, Any]:
                 unit.profiles.find(who),
                 unit.events.of(who),
                 unit.events.of(who, "back", since=at(1)),
+                unit.events.of_each(who, _JOURNEYS, since=at(1)),
                 unit.enrollments.active(who),
                 unit.deliveries.counted(who, at(1)),
                 unit.consents.of(who),

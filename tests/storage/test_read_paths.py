@@ -41,16 +41,19 @@ def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
         if statement.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             seen.append((statement, parameters))
 
-    def noting(connection: Connection, sql: str, values: Any, **given: Any) -> Any:
-        note(connection, None, sql, tuple(values), None, False)
-        return run(connection, sql, values, **given)
+    def noting(way: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(connection: Connection, sql: str, values: Any) -> Any:
+            note(connection, None, sql, tuple(values), None, False)
+            return way(connection, sql, values)
 
-    run = prepared.run
+        return noted
+
     engine = database._engine
     event.listen(engine, "before_cursor_execute", note)
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(prepared, "run", noting)
+            patch.setattr(prepared, "run", noting(prepared.run))
+            patch.setattr(prepared, "hold", noting(prepared.hold))
             yield seen
     finally:
         event.remove(engine, "before_cursor_execute", note)

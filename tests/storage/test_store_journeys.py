@@ -71,7 +71,9 @@ def test_an_enrollment_comes_back_as_it_went_in_and_is_replaced(any_store: Store
         unit.enrollments.save(FULL)
     with any_store.transaction() as unit:
         assert unit.enrollments.find("e7") == FULL
+        assert unit.enrollments.owner("e7") == FULL.profile_id
         assert unit.enrollments.find("e8") is None
+        assert unit.enrollments.owner("e8") is None
 
 
 def test_active_enrollments_are_in_order_of_entry_then_of_id(any_store: Store) -> None:

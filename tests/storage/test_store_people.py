@@ -280,6 +280,13 @@ def test_events_are_chosen_by_name_and_from_an_instant_on(any_store: Store) -> N
         assert [e.event_id for e in unit.events.of("p1", since=at(micros=1))] == ["v2", "v3", "v4"]
         assert [e.event_id for e in unit.events.of("p1", "a", since=at(micros=1))] == ["v3", "v4"]
         assert unit.events.of("p1", "c") == []
+        assert [e.event_id for e in unit.events.of_each("p1", ["a", "c", "b"], since=at(micros=1))] == [
+            "v3",
+            "v4",
+            "v2",
+        ]
+        assert [e.event_id for e in unit.events.of_each("p1", ["b", "a"], since=at(micros=1))] == ["v2", "v3", "v4"]
+        assert unit.events.of_each("p1", [], since=at()) == []
 
 
 def test_an_instant_of_another_zone_or_century_is_the_same_instant_in_utc(any_store: Store) -> None:

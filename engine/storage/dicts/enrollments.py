@@ -49,6 +49,10 @@ class DictEnrollments:
     def find(self, enrollment_id: str) -> Enrollment | None:
         return self._enrollments.get(enrollment_id)
 
+    def owner(self, enrollment_id: str) -> str | None:
+        found = self.find(enrollment_id)
+        return None if found is None else found.profile_id
+
     def active(self, profile_id: str) -> Sequence[Enrollment]:
         return self._active.all(profile_id)
 

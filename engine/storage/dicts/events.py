@@ -36,6 +36,9 @@ class DictEvents:
         index, group = (self._by_profile, profile_id) if name is None else (self._by_name, (profile_id, name))
         return index.all(group) if since is None else index.since(since, group)
 
+    def of_each(self, profile_id: str, names: Sequence[str], *, since: datetime) -> Sequence[Event]:
+        return [event for name in names for event in self.of(profile_id, name, since=since)]
+
     def last(
         self, profile_id: str, name: str | None = None, *, until: datetime | None = None, source: str | None = None
     ) -> Event | None:

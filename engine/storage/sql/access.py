@@ -23,7 +23,7 @@ class SqlAccess:
         self._connection = connection
 
     def add_links(self, links: Collection[LinkRecord]) -> None:
-        _LINKS.add_each(self._connection, links)
+        _LINKS.ensure_each(self._connection, links)
 
     def find_link(self, token_hash: str) -> LinkRecord | None:
         return _LINKS.first(self._connection, _FIND_LINK, {"token_hash": token_hash})

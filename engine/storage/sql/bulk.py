@@ -7,15 +7,13 @@ times from a busy server waits longer than it works.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Dialect, Insert, Table
-
-from engine.storage.sql.prepared import run
+from sqlalchemy import Dialect, Insert, Table
 
 #: Rows of a statement at most: few enough that the databases go on knowing the statement of each number.
 _ROWS_AT_MOST = 64
@@ -38,21 +36,19 @@ class Bulk:
         self._processed = [(place, process) for place, process in enumerate(processes) if process is not None]
         self._statements: dict[int, str] = {}
 
-    def write(self, connection: Connection, records: Iterable[Struct]) -> int:
-        """How many rows were inserted or replaced."""
+    def statements(self, records: Iterable[Struct]) -> Iterator[tuple[str, Sequence[Any]]]:
+        """Those that insert these rows, with their values."""
         # Column by column: most of their values go as they are.
         columns = list(zip(*map(self._values, records), strict=True))
         if not columns:
-            return 0
+            return
         for place, process in self._processed:
             columns[place] = tuple(map(process, columns[place]))
         rows = list(zip(*columns, strict=True))
-        written = 0
         for begin in range(0, len(rows), _ROWS_AT_MOST):
             some = rows[begin : begin + _ROWS_AT_MOST]
             values = tuple(chain.from_iterable(some))
-            written += run(connection, self._statement(len(some)), values).touched
-        return written
+            yield self._statement(len(some)), values
 
     def _statement(self, size: int) -> str:
         known = self._statements.get(size)

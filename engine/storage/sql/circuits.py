@@ -15,7 +15,7 @@ _CIRCUITS = Records(Circuit, circuits, key=("channel",))
 _SAME = circuits.c.channel == bindparam("channel")
 _FIND = Prepared(_CIRCUITS.select().where(_SAME))
 _ALL = _CIRCUITS.select().order_by(circuits.c.channel)
-_REMOVE = delete(circuits).where(_SAME)
+_REMOVE = Prepared(delete(circuits).where(_SAME))
 
 
 class SqlCircuits:
@@ -29,7 +29,7 @@ class SqlCircuits:
         _CIRCUITS.put(self._connection, circuit)
 
     def remove(self, channel: str) -> None:
-        self._connection.execute(_REMOVE, {"channel": channel})
+        _REMOVE.write(self._connection, {"channel": channel})
 
     def all(self) -> Sequence[Circuit]:
         return _CIRCUITS.all(self._connection, _ALL)

@@ -21,7 +21,7 @@ _SAME = (
     dues.c.subject == bindparam("subject"),
 )
 _FIND = Prepared(_DUES.select().where(*_SAME))
-_REMOVE = delete(dues).where(*_SAME)
+_REMOVE = Prepared(delete(dues).where(*_SAME))
 _UNTIL = (
     _DUES.select()
     .where(dues.c.due_at <= bindparam("now", type_=Instant))
@@ -47,7 +47,7 @@ class SqlDues:
         return _DUES.first(self._connection, _FIND, {"kind": kind, "profile_id": profile_id, "subject": subject})
 
     def remove(self, kind: str, profile_id: str, subject: str) -> None:
-        self._connection.execute(_REMOVE, {"kind": kind, "profile_id": profile_id, "subject": subject})
+        _REMOVE.write(self._connection, {"kind": kind, "profile_id": profile_id, "subject": subject})
 
     def until(self, now: datetime, limit: int = 1000, *, after: Due | None = None) -> Sequence[Due]:
         asked: dict[str, Any] = {"now": now, "most": limit}

@@ -15,6 +15,7 @@ from engine.store import Place
 
 _ENROLLMENTS = Records(Enrollment, enrollments, key=("enrollment_id",))
 _FIND = Prepared(_ENROLLMENTS.select().where(enrollments.c.enrollment_id == bindparam("enrollment_id")))
+_OWNER = Prepared(select(enrollments.c.profile_id).where(enrollments.c.enrollment_id == bindparam("enrollment_id")))
 # A literal, not a parameter: only then do the partial indexes serve.
 _IS_ACTIVE = enrollments.c.state == literal_column("'active'")
 _ACTIVE = Prepared(
@@ -87,6 +88,10 @@ class SqlEnrollments:
     def find(self, enrollment_id: str) -> Enrollment | None:
         return _ENROLLMENTS.first(self._connection, _FIND, {"enrollment_id": enrollment_id})
 
+    def owner(self, enrollment_id: str) -> str | None:
+        owner: str | None = _OWNER.value(self._connection, {"enrollment_id": enrollment_id})
+        return owner
+
     def active(self, profile_id: str) -> Sequence[Enrollment]:
         return _ENROLLMENTS.all(self._connection, _ACTIVE, {"profile_id": profile_id})
 
@@ -140,7 +145,7 @@ class SqlEnrollments:
         return _REFUSALS.all(self._connection, statement)
 
     def add_trail(self, entry: TrailEntry) -> None:
-        _ADD_TRAIL.change(self._connection, _TRAIL.row(entry) | {"enrollment": entry.enrollment_id})
+        _ADD_TRAIL.write(self._connection, _TRAIL.row(entry) | {"enrollment": entry.enrollment_id})
 
     def trail(self, enrollment_id: str) -> Sequence[TrailEntry]:
         return _TRAIL.all(self._connection, _TRAIL_OF, {"enrollment_id": enrollment_id})

@@ -37,6 +37,7 @@ _LISTS = {
     (True, False): Prepared(_OF.where(_NAMED)),
     (True, True): Prepared(_OF.where(_NAMED, _SINCE)),
 }
+_EACH = {dialect: Prepared(_OF.where(is_named, _SINCE)) for dialect, is_named in among(events.c.name, "names").items()}
 #: By whether a name, a last instant and a source are asked for.
 _LASTS = {
     (has_name, has_until, has_source): Prepared(
@@ -77,6 +78,13 @@ class SqlEvents:
         return _EVENTS.all(
             self._connection, statement, {key: value for key, value in given.items() if value is not None}
         )
+
+    def of_each(self, profile_id: str, names: Sequence[str], *, since: datetime) -> Sequence[Event]:
+        if not names:
+            return []
+        asked = {"profile_id": profile_id, "names": listed(self._connection, names), "since": since}
+        found = _EVENTS.all(self._connection, _EACH[self._connection.dialect.name], asked)
+        return sorted(found, key=lambda event: names.index(event.name))
 
     def last(
         self, profile_id: str, name: str | None = None, *, until: datetime | None = None, source: str | None = None

@@ -7,13 +7,13 @@ takes some twenty of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from msgspec import Struct
 from sqlalchemy import Connection, Dialect, Select
 
-#: Where a connection keeps its cursor, for as long as it lives.
-_CURSOR = "sojourn cursor"
+#: Where a connection keeps its `Runner`, for as long as it lives.
+RUNNER = "sojourn runner"
 _Process = Callable[[Any], Any]
 
 
@@ -41,7 +41,7 @@ class Prepared:
     def rows(self, connection: Connection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """All rows of a SELECT."""
         compiled = self._of(connection.dialect)
-        rows = run(connection, compiled.sql, _values(compiled, given), reads=True).rows
+        rows = run(connection, compiled.sql, _values(compiled, given)).rows
         if not compiled.made or not rows:
             return rows
         whole = [list(row) for row in rows]
@@ -50,10 +50,20 @@ class Prepared:
                 row[place] = make(row[place])
         return whole
 
+    def value(self, connection: Connection, given: Mapping[str, Any]) -> Any:
+        """The first value of the first row of a SELECT; None where there is no row."""
+        rows = self.rows(connection, given)
+        return rows[0][0] if rows else None
+
     def change(self, connection: Connection, given: Mapping[str, Any]) -> int:
         """Runs what changes rows; how many it changed."""
         compiled = self._of(connection.dialect)
         return run(connection, compiled.sql, _values(compiled, given)).touched
+
+    def write(self, connection: Connection, given: Mapping[str, Any]) -> None:
+        """Runs what changes rows and of which nobody asks how many."""
+        compiled = self._of(connection.dialect)
+        hold(connection, compiled.sql, _values(compiled, given))
 
     def _of(self, dialect: Dialect) -> _Compiled:
         known = self._compiled.get(dialect.name)
@@ -85,21 +95,51 @@ class Ran(NamedTuple):
     touched: int
 
 
-def run(connection: Connection, sql: str, values: Sequence[Any], *, reads: bool = False) -> Ran:
-    """Runs a statement in the driver's words; only what `reads` has rows. Errors are SQLAlchemy's, as everywhere."""
-    # One for all of a connection's statements: psycopg takes as long to make one as to use it.
-    cursor: Any = connection.info.get(_CURSOR)
-    if cursor is None:
-        driver: Any = connection.connection.dbapi_connection
-        cursor = connection.info[_CURSOR] = driver.cursor()
+class Runner(Protocol):
+    """Runs statements on one connection, in its driver's words. Raises the driver's errors."""
+
+    def run(self, sql: str, values: Sequence[Any]) -> Ran: ...
+    def hold(self, sql: str, values: Sequence[Any]) -> None:
+        """Runs a statement for which nobody waits: at the latest with the commit, which then raises its error."""
+        ...
+
+
+class AtOnce:
+    """Runs each statement at once: on SQLite nothing is gained by less."""
+
+    def __init__(self, driver: Any) -> None:
+        # One for all statements of the connection: to make one takes as long as to use it.
+        self._cursor = driver.cursor()
+
+    def run(self, sql: str, values: Sequence[Any]) -> Ran:
+        cursor = self._cursor.execute(sql, values)
+        return Ran(cursor.fetchall(), cursor.rowcount)
+
+    def hold(self, sql: str, values: Sequence[Any]) -> None:
+        self._cursor.execute(sql, values)
+
+
+def run(connection: Connection, sql: str, values: Sequence[Any]) -> Ran:
+    """Runs a statement in the driver's words. Errors are SQLAlchemy's, as everywhere."""
+    runner: Runner = connection.info[RUNNER]
     try:
-        cursor.execute(sql, values)
-        rows = cursor.fetchall() if reads else ()
-    except Exception as error:
-        # It wraps the driver's errors, closes the cursor, and gives up a connection that is lost; nothing public does.
-        del connection.info[_CURSOR]
-        connection._handle_dbapi_exception(error, sql, tuple(values), cursor, None)
-    return Ran(rows, cursor.rowcount)
+        return runner.run(sql, values)
+    except BaseException as error:
+        refuse(connection, error, sql, values)
+
+
+def hold(connection: Connection, sql: str, values: Sequence[Any]) -> None:
+    """Runs a statement for which nobody waits, see `Runner.hold`."""
+    runner: Runner = connection.info[RUNNER]
+    try:
+        runner.hold(sql, values)
+    except BaseException as error:
+        refuse(connection, error, sql, values)
+
+
+def refuse(connection: Connection, error: BaseException, sql: str, values: Sequence[Any] = ()) -> NoReturn:
+    """Raises a driver's error as SQLAlchemy does, which gives up a connection that is lost or was interrupted."""
+    connection._handle_dbapi_exception(error, sql, tuple(values), None, None)  # nothing public does it
 
 
 def _values(compiled: _Compiled, given: Mapping[str, Any]) -> Sequence[Any]:

@@ -43,11 +43,13 @@ _FIND_BY = Prepared(
     .where(identifier_table.c.kind == bindparam("kind"), identifier_table.c.value == bindparam("value"))
 )
 _FIND_EACH = {
-    dialect: _PROFILES.select().where(is_asked)
+    dialect: Prepared(_PROFILES.select().where(is_asked))
     for dialect, is_asked in among(profiles.c.profile_id, "profile_ids").items()
 }
-_OWNER = select(identifier_table.c.profile_id).where(
-    identifier_table.c.kind == bindparam("kind"), identifier_table.c.value == bindparam("value")
+_OWNER = Prepared(
+    select(identifier_table.c.profile_id).where(
+        identifier_table.c.kind == bindparam("kind"), identifier_table.c.value == bindparam("value")
+    )
 )
 # In one row: SQLite's driver gives up the interpreter's lock at each, see `bulk`.
 _GATHERED = {"sqlite": func.json_group_object, "postgresql": func.json_object_agg}
@@ -59,10 +61,12 @@ _OWNERS = {
     )
     for dialect, is_asked in among(identifier_table.c.value, "values").items()
 }
-_UNIDENTIFY = delete(identifier_table).where(
-    identifier_table.c.kind == bindparam("kind"),
-    identifier_table.c.value == bindparam("value"),
-    identifier_table.c.profile_id == bindparam("profile_id"),
+_UNIDENTIFY = Prepared(
+    delete(identifier_table).where(
+        identifier_table.c.kind == bindparam("kind"),
+        identifier_table.c.value == bindparam("value"),
+        identifier_table.c.profile_id == bindparam("profile_id"),
+    )
 )
 _ALL_IDS = select(profiles.c.profile_id).where(profiles.c.erased_at.is_(None)).order_by(profiles.c.profile_id)
 
@@ -113,7 +117,8 @@ class SqlProfiles:
         return _PROFILES.all(self._connection, _FIND_EACH[self._connection.dialect.name], asked)
 
     def owner(self, kind: str, value: str) -> str | None:
-        return self._connection.scalar(_OWNER, {"kind": kind, "value": value})
+        owner: str | None = _OWNER.value(self._connection, {"kind": kind, "value": value})
+        return owner
 
     def owners(self, kind: str, values: Collection[str]) -> dict[str, str]:
         asked = {"kind": kind, "values": listed(self._connection, values)}
@@ -127,7 +132,7 @@ class SqlProfiles:
         _PROFILES.put(self._connection, profile)
         # Sorted: two transactions that take the same identifiers lock them in the same order.
         for kind, value in sorted(before - after):
-            self._connection.execute(_UNIDENTIFY, {"kind": kind, "value": value, "profile_id": profile.profile_id})
+            _UNIDENTIFY.write(self._connection, {"kind": kind, "value": value, "profile_id": profile.profile_id})
         for kind, value in sorted(after - before):
             self.identify(kind, value, profile.profile_id)
 

@@ -55,7 +55,7 @@ _NEXT = {
     )
     for dialect, is_its_turn in _IS_ITS_TURN.items()
 }
-_REMOVE_OCCURRENCE = delete(occurrences).where(occurrences.c.seq == bindparam("number"))
+_REMOVE_OCCURRENCE = Prepared(delete(occurrences).where(occurrences.c.seq == bindparam("number")))
 _COUNT_OCCURRENCES = select(func.count()).select_from(occurrences).where(occurrences.c.set_aside_at.is_(None))
 _SET_BACK = (
     update(occurrences)
@@ -122,7 +122,7 @@ class SqlQueue:
         return _OCCURRENCES.first(self._connection, _NEXT[self._connection.dialect.name], {"now": now or _ALWAYS})
 
     def remove_occurrence(self, seq: int) -> None:
-        self._connection.execute(_REMOVE_OCCURRENCE, {"number": seq})
+        _REMOVE_OCCURRENCE.write(self._connection, {"number": seq})
 
     def count_occurrences(self) -> int:
         return self._connection.scalars(_COUNT_OCCURRENCES).one()

@@ -6,7 +6,7 @@ Statements are built once, at import: building one costs more than running it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.storage.sql.bulk import Bulk
-from engine.storage.sql.prepared import Prepared
+from engine.storage.sql.prepared import Prepared, hold, run
 
 R = TypeVar("R", bound=Struct)
 
@@ -74,23 +74,32 @@ class Records(Generic[R]):
 
     def add_each(self, connection: Connection, records: Iterable[R]) -> int:
         """Like `add` of each in turn; how many were inserted."""
-        return self._write_each(connection, self._insert, records)
+        statements = self._many(connection, self._insert, records)
+        return sum(run(connection, sql, values).touched for sql, values in statements)
+
+    def ensure_each(self, connection: Connection, records: Iterable[R]) -> None:
+        """Like `add_each`, for whom nobody waits."""
+        for sql, values in self._many(connection, self._insert, records):
+            hold(connection, sql, values)
 
     def put_each(self, connection: Connection, records: Iterable[R]) -> None:
         """Like `put` of each in turn; no two of them have one key."""
-        self._write_each(connection, self._replace, records)
+        for sql, values in self._many(connection, self._replace, records):
+            hold(connection, sql, values)
 
     def put(self, connection: Connection, record: R) -> None:
         """Inserts or replaces it."""
-        self._put[connection.dialect.name].change(connection, self.row(record))
+        self._put[connection.dialect.name].write(connection, self.row(record))
 
-    def _write_each(self, connection: Connection, statements: dict[str, Insert], records: Iterable[R]) -> int:
+    def _many(
+        self, connection: Connection, statements: dict[str, Insert], records: Iterable[R]
+    ) -> Iterator[tuple[str, Sequence[Any]]]:
         dialect = connection.dialect
         bulk = self._bulk.get((id(statements), dialect.name))
         if bulk is None:
             bulk = Bulk(self._table, statements[dialect.name], self._written, dialect)
             self._bulk[id(statements), dialect.name] = bulk
-        return bulk.write(connection, records)
+        return bulk.statements(records)
 
     def row(self, record: R) -> dict[str, Any]:
         return dict(zip(self._written, self._values(record), strict=True))

@@ -16,7 +16,7 @@ from engine.storage.sql.enrollments import SqlEnrollments
 from engine.storage.sql.events import SqlEvents
 from engine.storage.sql.journeys import SqlJourneys
 from engine.storage.sql.memberships import SqlMemberships
-from engine.storage.sql.prepared import run
+from engine.storage.sql.prepared import hold, run
 from engine.storage.sql.profiles import SqlProfiles
 from engine.storage.sql.queue import SqlQueue
 
@@ -40,15 +40,16 @@ class SqlUnit:
         self.access = SqlAccess(connection)
         self.circuits = SqlCircuits(connection)
 
-    def lock(self, profile_id: str) -> None:
+    def lock(self, profile_id: str, *, is_awaited: bool = False) -> None:
         # On SQLite every transaction has excluded all others since it began.
         if self.connection.dialect.name == "postgresql":
-            run(self.connection, _LOCK, (lock_number(profile_id),))
+            take = run if is_awaited else hold
+            take(self.connection, _LOCK, (lock_number(profile_id),))
 
     def lock_each(self, profile_ids: Sequence[str]) -> bool:
         if self.connection.dialect.name != "postgresql":
             return False
-        run(self.connection, _LOCK_EACH, ([lock_number(each) for each in profile_ids],))
+        hold(self.connection, _LOCK_EACH, ([lock_number(each) for each in profile_ids],))
         return True
 
 
