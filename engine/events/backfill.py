@@ -15,12 +15,14 @@ from engine.enrollment.planbook import Planbook
 from engine.errors import BadInput, NotFound
 from engine.events.baselines import taken_as_given
 from engine.events.dues import DueIndex
+from engine.events.model import Due, Membership
 from engine.events.router import Router
 from engine.profiles.model import Profile
 from engine.store import Store, Unit
 
-#: People in one transaction: enough to share its cost, few enough that nobody waits long for a lock.
-BATCH = 100
+#: People in one transaction, read and written together: enough to share its cost, few enough that nobody waits long
+#: for a lock.
+BATCH = 250
 
 
 class Backfill:
@@ -70,20 +72,38 @@ class Backfill:
             batch = profile_ids[start : start + BATCH]
             with self._store.transaction() as unit:
                 unit.lock_each(sorted(batch))
-                for profile in sorted(unit.profiles.find_each(batch), key=lambda each: each.profile_id):
-                    if profile.erased_at is None:
-                        self._fill(unit, profile, segment, now, is_afresh=is_afresh)
-                        told += is_telling and self._router.tell_membership(unit, profile, segment, now)
+                found = sorted(unit.profiles.find_each(batch), key=lambda each: each.profile_id)
+                people = [profile for profile in found if profile.erased_at is None]
+                self._fill(unit, people, segment, now, is_afresh=is_afresh)
+                for profile in people if is_telling else ():
+                    told += self._router.tell_membership(unit, profile, segment, now)
             for _ in batch:
                 on_person()
         return told
 
-    def _fill(self, unit: Unit, profile: Profile, segment: str, now: datetime, *, is_afresh: bool) -> None:
+    def _fill(self, unit: Unit, people: Sequence[Profile], segment: str, now: datetime, *, is_afresh: bool) -> None:
+        # Here, so that who plays in memory loads no SQLAlchemy.
+        from engine.storage.segments.people import read_together
+
         definition = self._planbook.definitions[segment]
-        before = next((each for each in unit.memberships.of(profile.profile_id) if each.segment == segment), None)
-        if before is not None and before.definition == definition and not is_afresh:
-            return  # by the router, since it was asked who is left
-        facts = self._facts.of(unit, profile, now)
-        is_member = facts.in_segment(segment)
-        unit.memberships.save(taken_as_given(profile, segment, is_member, definition, before, now))
-        self._dues.put_segment(unit, profile, segment, facts)
+        ids = [profile.profile_id for profile in people]
+        known = {each.profile_id: each for each in unit.memberships.of_each(ids, segment)}
+        if not is_afresh:
+            # Some were filled in by the router, since it was asked who is left.
+            settled = {each.profile_id for each in known.values() if each.definition == definition}
+            people = [profile for profile in people if profile.profile_id not in settled]
+        ids = [profile.profile_id for profile in people]
+        together = read_together(unit, self._planbook.project, segment, ids)
+        memberships: list[Membership] = []
+        dues: list[Due] = []
+        for profile in people:
+            facts = self._facts.of(together, profile, now)
+            before = known.get(profile.profile_id)
+            is_member = facts.in_segment(segment)
+            memberships.append(taken_as_given(profile, segment, is_member, definition, before, now))
+            due = self._dues.segment_due(profile, segment, facts)
+            if due is not None:
+                dues.append(due)
+        unit.memberships.save_each(memberships)
+        unit.dues.remove_each("segment", ids, segment)
+        unit.dues.put_each(dues)

@@ -177,12 +177,19 @@ class DueIndex:
 
     def put_segment(self, unit: Unit, profile: Profile, segment: str, facts: Facts) -> None:
         """The next moment at which time alone can change a membership; `facts` are of the profile at present."""
+        due = self.segment_due(profile, segment, facts)
+        if due is None:
+            unit.dues.remove("segment", profile.profile_id, segment)
+        else:
+            unit.dues.put(due)
+
+    def segment_due(self, profile: Profile, segment: str, facts: Facts) -> Due | None:
+        """What `put_segment` puts; None where time cannot change the membership."""
         condition = self._facts.project.segments[segment].condition
         moment = next_change(condition, facts, self._facts.project.segments)
         if moment is None:
-            unit.dues.remove("segment", profile.profile_id, segment)
-        else:
-            unit.dues.put(Due(kind="segment", profile_id=profile.profile_id, subject=segment, due_at=moment))
+            return None
+        return Due(kind="segment", profile_id=profile.profile_id, subject=segment, due_at=moment)
 
     def put_local_schedules(self, unit: Unit, profile: Profile, now: datetime) -> None:
         for subject, trigger in self._local_schedules:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from engine.errors import BadInput, NotFound
 from engine.events.backfill import BATCH
-from engine.plan.model import SegmentExit, SegmentTrigger
+from engine.plan.model import EventTrigger, SegmentExit, SegmentTrigger
 from engine.project import Segment
 from engine.storage.memory import MemoryStore
 from engine.store import Store
@@ -112,6 +114,52 @@ def test_a_new_segment_tells_of_its_members_when_asked(any_store: Store) -> None
     shop.engine.backfill.fill("vip", shop.engine.backfill.left("vip", is_telling=True), NOW, is_telling=True)
     shop.settle()
     assert told(shop) == {"ana": ["greet"]}
+
+
+CONDITIONS = (
+    'sum("Order Completed", "total", within="90d") >= 150 and did("Seen")',
+    'count("Seen", where="event.total > 50", within="10d") >= 1 or profile.tier == "gold"',
+    'days_since(first("Order Completed")) > 10 and not segment("gold")',
+    'consent("email", "news") and hour(now) < 23',
+    'received("greet", within="5d") or enrolled("greet")',
+    "days_until(profile.renewal) <= 14",
+)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_read_together_people_are_members_as_each_by_themselves_and_until_the_same_moment(
+    condition: str, any_store: Store
+) -> None:
+    given = {
+        "vip": Segment(name="vip", title="Vips", condition=condition),
+        "gold": Segment(name="gold", title="Gold", condition='profile.tier == "gold"'),
+    }
+    spent = plan(
+        wait(days=90), journey="greet", triggers=(EventTrigger(event="Seen"), SegmentTrigger(segment="vip", on="enter"))
+    )
+    before = Shop(any_store, plan(wait(days=90), journey="greet", triggers=(EventTrigger(event="Seen"),))).open()
+    for number in range(9):
+        person = f"u{number}"
+        tier, renewal = ("gold" if number % 3 == 0 else "tin"), after(days=4 * number).date().isoformat()
+        before.person(person, tier=tier, renewal=renewal, consents=[("email", "news")] if number % 2 else [])
+        for days in range(number):
+            name = "Seen" if days % 2 else "Order Completed"
+            before.track(name, person, total=30 * days, at=NOW - timedelta(days=7 * (days // 2), hours=number))
+    before.settle()
+    shop = Shop(any_store, spent, segments=given, now=after(hours=1))
+    engine = shop.engine
+    engine.backfill.fill("vip", engine.backfill.left("vip"), shop.now)
+    with any_store.transaction() as unit:
+        by_themselves, together = [], []
+        for profile_id in unit.profiles.all_ids():
+            profile = unit.profiles.find(profile_id)
+            assert profile is not None
+            facts = engine.facts.of(unit, profile, shop.now)
+            by_themselves.append((facts.in_segment("vip"), engine.dues.segment_due(profile, "vip", facts)))
+            (kept,) = unit.memberships.of(profile_id)
+            together.append((kept.is_member, unit.dues.find("segment", profile_id, "vip")))
+    assert together == by_themselves
+    assert {is_member for is_member, _ in together} == {True, False}
 
 
 def test_a_backfill_killed_anywhere_goes_on_with_those_who_are_left() -> None:

@@ -149,6 +149,27 @@ def test_parquet_is_read_with_its_own_types_in_batches(tmp_path: Path) -> None:
         assert [(row.number, dict(row.cells)) for row in file.rows] == list(enumerate(rows, 1))
 
 
+def test_of_parquet_nanoseconds_are_cut_off_and_a_row_with_an_impossible_time_is_refused(tmp_path: Path) -> None:
+    moments = pa.array([1_772_442_000_000_000_123, None, 1_772_442_000_000_000_000], pa.timestamp("ns", "UTC"))
+    spans = pa.array([0, 400_000_000_000_000_000, 0], pa.timestamp("us", "UTC"))
+    parquet.write_table(pa.table({"id": [1, 2, 3], "at": moments, "until": spans}), tmp_path / "rows.parquet")
+    with open_rows(tmp_path / "rows.parquet") as file:
+        rows = list(file.rows)
+    at, began = datetime(2026, 3, 2, 9, 0, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)
+    assert [rows[0].cells, rows[2].cells] == [{"id": n, "at": at, "until": began} for n in (1, 3)]
+    assert rows[1].problem is not None
+    assert rows[1].problem.code == "cells"
+
+
+def test_damaged_parquet_is_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pa.table({"id": [str(number) for number in range(9_000)]}), path, compression="snappy")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + b"\xff" * 2_000 + whole[2_004:])
+    with pytest.raises(BadInput, match="cannot be read to its end"), open_rows(path) as file:
+        list(file.rows)
+
+
 def test_profiles_are_imported_from_parquet(folder: Path, capsys: Any) -> None:
     people = [{"id": "ana", "email": "ana@example.com", "visits": 3}, {"id": "bo", "email": None, "visits": 4}]
     parquet.write_table(pa.Table.from_pylist(people), folder / "people.parquet", compression="gzip")

@@ -89,7 +89,10 @@ def _change(dice: random.Random) -> Callable[[Unit], object]:
         lambda u: _deliver(u, when),
         lambda u: u.dues.put(due(who, subject=name, due_at=when)),
         lambda u: u.dues.remove("inactive", who, name),
+        lambda u: u.dues.put_each([due(each, subject=name, due_at=when) for each in {who, other}]),
+        lambda u: u.dues.remove_each("inactive", [who, other], name),
         lambda u: u.memberships.save(membership(who, name, is_member=flag)),
+        lambda u: u.memberships.save_each([membership(each, name, is_member=flag) for each in {who, other}]),
         lambda u: u.access.add_links([link(f"t{number}", profile_id=who)]),
     ]
     if dice.random() < 0.03:
@@ -149,6 +152,7 @@ def _answers(store: Store) -> dict[str, Any]:
                 unit.enrollments.counts(name),
                 unit.enrollments.count_entered(name, at(1)),
                 unit.memberships.members(name),
+                sorted(unit.memberships.of_each([*_PEOPLE, "nobody"], name), key=lambda each: each.profile_id),
             )
     answers["queue"] = _waiting(store)
     return answers

@@ -156,8 +156,40 @@ def _parquet(raw: io.BufferedReader) -> tuple[Sequence[str], Rows]:
         file = parquet.ParquetFile(raw)
     except (ValueError, OSError) as problem:
         raise BadInput("the file is no Parquet") from problem
-    rows = (row for batch in file.iter_batches(batch_size=_PARQUET_BATCH) for row in batch.to_pylist())
-    return list(file.schema_arrow.names), rows
+    return list(file.schema_arrow.names), _parquet_rows(file)
+
+
+def _parquet_rows(file: Any) -> Rows:
+    arrow = importlib.import_module("pyarrow")
+    # Nanoseconds, as pandas writes them, are more than an instant holds: they are cut off.
+    micro = arrow.schema(
+        arrow.field(each.name, arrow.timestamp("us", each.type.tz))
+        if arrow.types.is_timestamp(each.type) and each.type.unit == "ns"
+        else each
+        for each in file.schema_arrow
+    )
+    batches = file.iter_batches(batch_size=_PARQUET_BATCH)
+    while True:
+        try:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            table = arrow.Table.from_batches([batch]).cast(micro, safe=False)
+        except ValueError as problem:
+            raise BadInput("the file is damaged, and cannot be read to its end") from problem
+        yield from _parquet_batch(table)
+
+
+def _parquet_batch(table: Any) -> Rows:
+    try:
+        yield from table.to_pylist()
+    except (ValueError, OverflowError):
+        # A time of the year 10000, say: its row is refused, and the others are not.
+        if table.num_rows == 1:
+            yield RowRefused("cells", "the row holds a date or time that is out of range")
+            return
+        for place in range(table.num_rows):
+            yield from _parquet_batch(table.slice(place, 1))
 
 
 # ── underneath ───────────────────────────────────────────────────────────────────────────────────────────────────────

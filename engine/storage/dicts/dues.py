@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from engine.events.model import Due
@@ -22,11 +22,19 @@ class DictDues:
     def put(self, due: Due) -> None:
         self._dues.put((due.kind, due.profile_id, due.subject), due)
 
+    def put_each(self, dues: Collection[Due]) -> None:
+        for due in dues:
+            self.put(due)
+
     def find(self, kind: str, profile_id: str, subject: str) -> Due | None:
         return self._dues.get((kind, profile_id, subject))
 
     def remove(self, kind: str, profile_id: str, subject: str) -> None:
         self._dues.drop((kind, profile_id, subject))
+
+    def remove_each(self, kind: str, profile_ids: Collection[str], subject: str) -> None:
+        for profile_id in profile_ids:
+            self.remove(kind, profile_id, subject)
 
     def until(self, now: datetime, limit: int = 1000, *, after: Due | None = None) -> Sequence[Due]:
         first = self._by_time.first()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from engine.events.model import Membership
 from engine.storage.dicts.shelf import Journal, Shelf
@@ -17,8 +17,16 @@ class DictMemberships:
     def of(self, profile_id: str) -> Sequence[Membership]:
         return self._by_profile.all(profile_id)
 
+    def of_each(self, profile_ids: Collection[str], segment: str) -> Sequence[Membership]:
+        found = (self._memberships.get((profile_id, segment)) for profile_id in profile_ids)
+        return [known for known in found if known is not None]
+
     def save(self, membership: Membership) -> None:
         self._memberships.put((membership.profile_id, membership.segment), membership)
+
+    def save_each(self, memberships: Collection[Membership]) -> None:
+        for membership in memberships:
+            self.save(membership)
 
     def members(self, segment: str) -> Sequence[str]:
         return [membership.profile_id for membership in self._members.all(segment)]

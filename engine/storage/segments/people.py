@@ -16,6 +16,7 @@ from engine.project import Project
 from engine.storage.memory import MemoryStore
 from engine.storage.segments.terms import is_text_for_sql
 from engine.storage.sql.records import Records
+from engine.storage.sql.unit import SqlUnit
 from engine.storage.tables import consents, deliveries, enrollments, events, profiles
 from engine.store import Unit
 
@@ -55,6 +56,13 @@ class Needs:
             journeys=frozenset().union(*(each.journeys for each in found.values())),
             has_consents=any(each.consents for each in found.values()),
         )
+
+
+def read_together(unit: Unit, project: Project, segment: str, profile_ids: Sequence[str]) -> Unit:
+    """Answers what a segment asks of these people as the unit does, without a query for each of them."""
+    if isinstance(unit, SqlUnit):
+        return load(unit.connection, profile_ids, Needs.of(project, segment))
+    return unit
 
 
 def load(connection: Connection, profile_ids: Sequence[str], needs: Needs) -> Unit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select, tuple_
 
 from engine.events.model import Due
 from engine.storage.sql.prepared import Prepared
-from engine.storage.sql.records import Records
+from engine.storage.sql.records import Records, among, listed
 from engine.storage.tables import dues
 from engine.storage.types import Instant
 
@@ -22,6 +22,12 @@ _SAME = (
 )
 _FIND = Prepared(_DUES.select().where(*_SAME))
 _REMOVE = Prepared(delete(dues).where(*_SAME))
+_REMOVE_EACH = {
+    dialect: Prepared(
+        delete(dues).where(dues.c.kind == bindparam("kind"), is_asked, dues.c.subject == bindparam("subject"))
+    )
+    for dialect, is_asked in among(dues.c.profile_id, "profile_ids").items()
+}
 _UNTIL = (
     _DUES.select()
     .where(dues.c.due_at <= bindparam("now", type_=Instant))
@@ -43,11 +49,18 @@ class SqlDues:
     def put(self, due: Due) -> None:
         _DUES.put(self._connection, due)
 
+    def put_each(self, dues: Collection[Due]) -> None:
+        _DUES.put_each(self._connection, dues)
+
     def find(self, kind: str, profile_id: str, subject: str) -> Due | None:
         return _DUES.first(self._connection, _FIND, {"kind": kind, "profile_id": profile_id, "subject": subject})
 
     def remove(self, kind: str, profile_id: str, subject: str) -> None:
         _REMOVE.write(self._connection, {"kind": kind, "profile_id": profile_id, "subject": subject})
+
+    def remove_each(self, kind: str, profile_ids: Collection[str], subject: str) -> None:
+        asked = {"kind": kind, "profile_ids": listed(self._connection, profile_ids), "subject": subject}
+        _REMOVE_EACH[self._connection.dialect.name].write(self._connection, asked)
 
     def until(self, now: datetime, limit: int = 1000, *, after: Due | None = None) -> Sequence[Due]:
         asked: dict[str, Any] = {"now": now, "most": limit}
