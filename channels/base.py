@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -73,6 +73,7 @@ class AdapterContext:
 
 
 S = TypeVar("S", bound=AdapterSettings)
+T = TypeVar("T")
 
 
 class ChannelAdapter(ABC, Generic[S]):
@@ -148,11 +149,19 @@ class ChannelAdapter(ABC, Generic[S]):
         except ChannelError:
             raise
         except Exception as error:
-            # The adapter's own defect: nobody knows whether the message left. Only its place is told, since its text
-            # may hold the address or a secret.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            failure = f"{self.name} failed with {type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
-        raise DoubtfulChannelError(failure)
+            # The adapter's own defect: nobody knows whether the message left.
+            failure = DoubtfulChannelError(f"{self.name} failed with {_told(error)}")
+        raise failure
+
+    def composed(self, write: Callable[[], T]) -> T:
+        """What `write` makes of the message. It fails before anybody was asked: unsupported, and not in doubt."""
+        try:
+            return write()
+        except ChannelError:
+            raise
+        except Exception as error:
+            failure = UnsupportedMessage(f"{self.name} could not write the message down: {_told(error)}")
+        raise failure
 
     @abstractmethod
     def deliver(self, message: Message) -> SendResult:
@@ -206,6 +215,12 @@ class ChannelAdapter(ABC, Generic[S]):
     def answer(self, request: WebhookRequest) -> str:  # noqa: ARG002
         """Text to answer a verified request with: a challenge echoed, else empty."""
         return ""
+
+
+def _told(error: Exception) -> str:
+    """Kind and place of a defect; its text may hold the address or a secret."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
 
 
 def channel_error(meaning: Meaning, text: str, *, retry_after: timedelta | None = None) -> ChannelError:

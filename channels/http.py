@@ -115,7 +115,7 @@ class HttpAdapter(ChannelAdapter[H]):
         return parse_retry_after(response.headers.get("retry-after", ""), datetime.now(UTC))
 
     def deliver(self, message: Message) -> SendResult:
-        response = self.exchange(self.compose(message))
+        response = self.exchange(self.composed(lambda: self.compose(message)))
         if not response.is_success:
             raise self.refusal(self.error_word(response), response)
         return self.accept(response)

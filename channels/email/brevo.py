@@ -94,7 +94,7 @@ class Brevo(HttpAdapter[BrevoSettings]):
         return self.request("POST", "/v3/smtp/email", headers={"api-key": key, "Accept": "application/json"}, body=body)
 
     def deliver(self, message: Message) -> SendResult:
-        response = self.exchange(self.compose(message))
+        response = self.exchange(self.composed(lambda: self.compose(message)))
         word = self.error_word(response)
         if response.is_success:
             return self.accept(response)

@@ -102,8 +102,8 @@ class Smtp(ChannelAdapter[SmtpSettings]):
 
     def deliver(self, message: Message) -> SendResult:
         sender = required_sender(message.from_, self.settings.from_)
-        mail = compose(message, sender, datetime.now(UTC))
-        content = mail.as_bytes()
+        mail = self.composed(lambda: compose(message, sender, datetime.now(UTC)))
+        content = self.composed(mail.as_bytes)
         with self._free:
             connection = self._take()
             try:

@@ -221,6 +221,10 @@ class HttpContract(ProviderContract):
             assert adapter.send(self.message()).provider_message_id == self.exhibit.message_id
             assert len(server.seen) == 1
 
+    def test_a_text_that_cannot_be_encoded_is_unsupported_and_not_in_doubt(self) -> None:
+        with self.at("accepted") as adapter, pytest.raises(UnsupportedMessage):
+            adapter.send(self.message(text="half a character: \ud83c"))
+
     def test_each_published_refusal_has_its_meaning(self) -> None:
         for refusal in self.exhibit.refusals:
             assert self._outcome(refusal.reply) == (refusal.error, refusal.reason), refusal.reply.body

@@ -70,6 +70,7 @@ CASES: Mapping[str, tuple[str, tuple[str, ...]]] = {
             "test_a_message_of_another_kind_is_unsupported",
             "test_an_address_that_could_smuggle_a_line_is_refused_for_good",
             "test_attachments_are_unsupported_where_it_says_so",
+            "test_a_text_that_cannot_be_encoded_is_unsupported_and_not_in_doubt",
             "test_a_webhook_without_signature_is_refused",
             "test_a_webhook_too_large_or_compressed_is_refused",
         ),

@@ -197,6 +197,12 @@ def test_a_local_part_in_other_letters_is_unsupported() -> None:
     assert isinstance(failure(ScriptedSmtp(), to="añа@shop.example"), UnsupportedMessage)
 
 
+def test_a_text_that_cannot_be_encoded_is_unsupported_and_nobody_is_asked() -> None:
+    with ScriptedSmtp() as server, pytest.raises(UnsupportedMessage):
+        Smtp.open({**SETTINGS, "port": server.port}, TestSmtp().context()).send(TestSmtp().message(text="\ud83c"))
+    assert server.connections == 0
+
+
 @pytest.mark.parametrize("sender", ["", "Shop", "Shop <>", "a@b\r\nBcc: c@d", "señor@shop.example"])
 def test_a_sender_that_is_no_address_is_our_configuration(sender: str) -> None:
     with ScriptedSmtp() as server:
