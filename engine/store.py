@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -84,6 +84,16 @@ class KeyRecord(Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     created_at: datetime
     revoked_at: datetime | None = None
+
+
+class ImportMark(Struct, frozen=True, kw_only=True):
+    """How far an unfinished import has come, committed with the rows that it has taken."""
+
+    #: Of one file as it was, with its options.
+    import_id: str
+    #: The import's own words.
+    progress: Mapping[str, Any]
+    committed_at: datetime
 
 
 class Profiles(Protocol):
@@ -435,6 +445,12 @@ class Circuits(Protocol):
         ...
 
 
+class Imports(Protocol):
+    def find(self, import_id: str) -> ImportMark | None: ...
+    def save(self, mark: ImportMark) -> None: ...
+    def remove(self, import_id: str) -> None: ...
+
+
 class Unit(Protocol):
     """One transaction."""
 
@@ -460,6 +476,8 @@ class Unit(Protocol):
     def access(self) -> Access: ...
     @property
     def circuits(self) -> Circuits: ...
+    @property
+    def imports(self) -> Imports: ...
 
     def lock(self, profile_id: str) -> None:
         """Takes a profile's lock inside a transaction that began without it, or a lock of any other name: what is read

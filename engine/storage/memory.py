@@ -14,6 +14,7 @@ from engine.storage.dicts.deliveries import DictDeliveries
 from engine.storage.dicts.dues import DictDues
 from engine.storage.dicts.enrollments import DictEnrollments
 from engine.storage.dicts.events import DictEvents
+from engine.storage.dicts.imports import DictImports
 from engine.storage.dicts.journeys import DictJourneys
 from engine.storage.dicts.memberships import DictMemberships
 from engine.storage.dicts.profiles import DictProfiles
@@ -36,6 +37,7 @@ class MemoryUnit:
         self.memberships = DictMemberships(journal)
         self.access = DictAccess(journal)
         self.circuits = DictCircuits(journal)
+        self.imports = DictImports(journal)
         self.profiles = DictProfiles(
             journal,
             forgetful=(

@@ -14,7 +14,7 @@ from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, t
 from engine.storage.types import Instant, Instants, Json, Name, Nudged, Number, Words
 
 #: The newest revision in `migrations/versions`: what this code reads and writes.
-REVISION = "0008"
+REVISION = "0009"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_name)s"}
@@ -336,4 +336,12 @@ api_keys = Table(
     Column("scopes", Words, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("revoked_at", Instant),
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("import_id", Name, primary_key=True),
+    Column("progress", Json, nullable=False),
+    Column("committed_at", Instant, nullable=False),
 )

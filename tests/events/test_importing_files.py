@@ -22,7 +22,7 @@ from pyarrow import parquet
 
 from engine.errors import BadInput, NotFound
 from engine.events.importing.files import open_rows
-from engine.events.importing.importer import BATCH
+from engine.events.importing.profiles import ProfileRows
 from engine.events.importing.rows import Row
 from engine.storage import foreign
 from workers.bootstrap import Installation, open_project
@@ -348,9 +348,9 @@ def test_an_import_killed_in_the_middle_goes_on_and_ends_as_one_that_was_not(tmp
     command = [SOJOURN, "import", "profiles", "people.csv", "--report", "report.jsonl", "--format", "json"]
 
     first = subprocess.Popen(command, cwd=killed, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    marks = killed / ".sojourn" / "imports"
+    database = killed / ".sojourn" / "sojourn.db"
     deadline = time.monotonic() + 60
-    while not _rows_done(marks) > 3_000:
+    while not _rows_done(database) > 3_000:
         assert first.poll() is None, "the import ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -362,10 +362,9 @@ def test_an_import_killed_in_the_middle_goes_on_and_ends_as_one_that_was_not(tmp
     assert second.returncode == 1
     assert told["continued_after"] > 3_000
     assert (told["rows"], told["refused_by_code"]) == (rows, {"type": 20})
-    # The batch that was committed and not marked was done again, and was known.
-    assert told["taken"] + told["unchanged"] == rows - 20
-    assert told["unchanged"] <= BATCH
-    assert list(marks.iterdir()) == []
+    # How far it came was committed with what it took: nothing was done again.
+    assert (told["taken"], told["unchanged"]) == (rows - 20, 0)
+    assert _rows_done(database) == 0
 
     undisturbed = subprocess.run(command, cwd=whole, capture_output=True, text=True, timeout=200, check=False)
     assert json.loads(undisturbed.stdout)["taken"] == rows - 20
@@ -373,6 +372,35 @@ def test_an_import_killed_in_the_middle_goes_on_and_ends_as_one_that_was_not(tmp
     assert (killed / "report.jsonl").read_text() == (whole / "report.jsonl").read_text()
 
 
-def _rows_done(marks: Path) -> int:
-    found = list(marks.glob("*.json")) if marks.is_dir() else []
-    return int(json.loads(found[0].read_text())["rows"]) if found else 0
+def _rows_done(database: Path) -> int:
+    connection = sqlite3.connect(database)
+    found = connection.execute("SELECT progress FROM imports").fetchall()
+    connection.close()
+    return int(json.loads(found[0][0])["rows"]) if found else 0
+
+
+def test_an_import_into_another_database_begins_at_the_first_row(
+    folder: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed, and the store was put elsewhere, or made anew, or an older backup of it brought back."""
+    (folder / "people.csv").write_text("\n".join(["id", *(f"c{number}" for number in range(600)), ""]))
+    (folder / "empty.db").write_bytes((folder / ".sojourn" / "sojourn.db").read_bytes())
+    take = ProfileRows.take
+    batches = iter(range(3))
+
+    def die(*given: Any) -> Any:
+        if next(batches) == 2:
+            raise KeyboardInterrupt
+        return take(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ProfileRows, "take", die)
+        assert run(["import", "profiles", "people.csv"]) == 130
+    assert _rows_done(folder / ".sojourn" / "sojourn.db") == 500
+    (folder / "empty.db").replace(folder / ".sojourn" / "sojourn.db")
+    for name in ("sojourn.db-wal", "sojourn.db-shm"):
+        (folder / ".sojourn" / name).unlink(missing_ok=True)
+    capsys.readouterr()
+    assert run(["import", "profiles", "people.csv", "--format", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["continued_after"], told["taken"], len(people_in(folder))) == (0, 600, 600)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from engine.delivery.circuit import Circuit
 from engine.delivery.model import COUNTED, TAKEN
-from engine.store import Place, Store
+from engine.store import ImportMark, Place, Store
 from tests.storage.records import (
     AWKWARD,
     NOON,
@@ -332,6 +332,20 @@ def test_the_people_inside_a_journey_are_listed_and_counted_by_where_they_stand(
             Place(digest=inside[0].digest, step_id=step, waiting=waiting, people=people)
             for step, waiting, people in [(None, None, 1), ("a", "event", 1), ("b", "timer", 2)]
         ]
+
+
+# ── imports ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def test_how_far_an_import_came_is_kept_until_it_is_removed(any_store: Store) -> None:
+    mark = ImportMark(import_id="i1", progress={"rows": 250, "refused_by_code": {}}, committed_at=at(1))
+    with any_store.transaction() as unit:
+        assert unit.imports.find("i1") is None
+        unit.imports.save(mark)
+        unit.imports.save(replace(mark, progress={"rows": 500}))
+    with any_store.transaction() as unit:
+        assert unit.imports.find("i1") == replace(mark, progress={"rows": 500})
+        unit.imports.remove("i1")
+        unit.imports.remove("i1")
+        assert unit.imports.find("i1") is None
 
 
 # ── circuits ─────────────────────────────────────────────────────────────────────────────────────────────────────────

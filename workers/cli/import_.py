@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from engine.events.importing.importer import Tally
     from engine.events.importing.rows import Refusal, Row
     from engine.events.importing.taker import Taker
+    from engine.store import Unit
     from workers.bootstrap import Installation
 
 #: Refusals that are shown where no report was asked for.
@@ -166,12 +168,11 @@ def _run(
 ) -> None:
     from engine.events.importing.columns import Columns
     from engine.events.importing.importer import Importer, Tally
-    from workers.importing.mark import Mark
+    from workers.importing.mark import import_id, marked, resumed
     from workers.importing.report import Report
-    from workers.settings import FOLDER
 
     columns = Columns(mapped=source.mapped, aliases=taker.aliases, fields=taker.fields)
-    engine, shown, mark = installation.engine, list[Any](), None
+    store, shown, mark_id = installation.store, list[Any](), None
     with ExitStack() as open_:
         headings, rows, label, total, position = open_.enter_context(_opened(source))
         first = next(rows, None)
@@ -182,21 +183,26 @@ def _run(
         # The rows of a query may come in another order the next time.
         if source.file is not None and not is_dry:
             named = [*options, source.encoding, sorted(source.mapped.items()), report_path and report_path.resolve()]
-            mark = Mark.of(installation.project.root / FOLDER, source.file, {"options": named})
-            tally, size = mark.read(report_path)
+            mark_id = import_id(source.file, named)
+            with store.transaction() as unit:
+                tally, size = resumed(unit.imports.find(mark_id), report_path)
         report = open_.enter_context(Report(report_path, size=size)) if report_path else None
         continued_after = tally.rows
         advance = open_.enter_context(counting(label, total))
-        importer = Importer(engine.store, taker, columns, engine.clock, is_dry=is_dry)
-        for refusals in importer.run(chain([first] if first else [], rows), tally):
-            if report:
-                size = report.add(refusals)
+        importer = Importer(store, taker, columns, installation.clock, is_dry=is_dry)
+
+        def keep(unit: Unit, refusals: Sequence[Refusal], now: datetime) -> None:
+            # What the report has more than the mark says is of a batch that was lost.
+            written = report.add(refusals) if report else 0
+            if mark_id:
+                unit.imports.save(marked(mark_id, tally, written, now))
+
+        for refusals in importer.run(chain([first] if first else [], rows), tally, keep):
             shown += refusals[: _SHOWN - len(shown)]
-            if mark:
-                mark.write(tally, size)
             advance(position(), f"{tally.rows:,} rows")
-        if mark:
-            mark.remove()
+        if mark_id:
+            with store.transaction() as unit:
+                unit.imports.remove(mark_id)
     fields = {column: columns.field_of(column) for column in (headings or importer.seen)}
     unused = [column for column, name in fields.items() if not taker.knows(name)]
     others = [column for column, name in fields.items() if taker.knows(name) and not taker.is_catalogued(name)]

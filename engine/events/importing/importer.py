@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from engine.events.importing.columns import MOST_COLUMNS, Columns
 from engine.events.importing.rows import Refusal, Row, RowRefused
 from engine.events.importing.taker import Outcome, Taker
-from engine.store import Store
+from engine.store import Store, Unit
 
 #: Rows in one transaction: enough to share its cost, few enough that nobody waits long for a lock.
 BATCH = 250
@@ -55,6 +55,14 @@ class Tally:
         )
 
 
+#: Called in a batch's transaction, when the tally counts it, with what was refused of it and the present instant.
+Keep = Callable[[Unit, Sequence[Refusal], datetime], None]
+
+
+def _forget(_unit: Unit, _refusals: Sequence[Refusal], _now: datetime) -> None:
+    pass
+
+
 class _Undone(Exception):
     """Takes back what a dry run has written."""
 
@@ -82,16 +90,17 @@ class Importer(Generic[R]):
         #: Columns that rows had, in the order in which they came; no more than a table may have.
         self.seen: dict[str, None] = {}
 
-    def run(self, rows: Iterable[Row], tally: Tally) -> Iterator[Sequence[Refusal]]:
+    def run(self, rows: Iterable[Row], tally: Tally, keep: Keep = _forget) -> Iterator[Sequence[Refusal]]:
         """Goes on behind the rows that `tally` counts, and keeps it up to date.
 
-        Yields after each batch what was refused of it, in order: by then the batch is committed.
+        Yields after each batch what was refused of it, in order: by then the batch is committed, and with it what
+        `keep` wrote in its transaction.
         """
         remaining = (row for row in rows if row.number > tally.rows)
         while batch := list(islice(remaining, self._batch)):
-            yield self._take(batch, tally)
+            yield self._take(batch, tally, keep)
 
-    def _take(self, rows: Sequence[Row], tally: Tally) -> list[Refusal]:
+    def _take(self, rows: Sequence[Row], tally: Tally, keep: Keep) -> list[Refusal]:
         now = self._clock()
         outcomes: dict[int, Outcome] = {}
         read: list[tuple[int, R]] = []
@@ -104,8 +113,20 @@ class Importer(Generic[R]):
                 read.append((place, self._taker.read(self._columns.arrange(row.cells), now)))
             except RowRefused as refused:
                 outcomes[place] = refused
-        taken = self._write([each for _, each in read], now)
-        outcomes.update(zip((place for place, _ in read), taken, strict=True))
+        refusals: list[Refusal] = []
+        try:
+            with self._store.transaction() as unit:
+                taken = self._taker.take(unit, [each for _, each in read], now) if read else ()
+                outcomes.update(zip((place for place, _ in read), taken, strict=True))
+                refusals = self._count(rows, outcomes, tally)
+                keep(unit, refusals, now)
+                if self._is_dry:
+                    raise _Undone
+        except _Undone:
+            pass
+        return refusals
+
+    def _count(self, rows: Sequence[Row], outcomes: Mapping[int, Outcome], tally: Tally) -> list[Refusal]:
         refusals = []
         for place, row in enumerate(rows):
             outcome = outcomes[place]
@@ -119,19 +140,6 @@ class Importer(Generic[R]):
                     refusals.append(self._refusal(row, outcome))
         tally.rows = rows[-1].number
         return refusals
-
-    def _write(self, read: Sequence[R], now: datetime) -> Sequence[Outcome]:
-        outcomes: Sequence[Outcome] = ()
-        if not read:
-            return outcomes
-        try:
-            with self._store.transaction() as unit:
-                outcomes = self._taker.take(unit, read, now)
-                if self._is_dry:
-                    raise _Undone
-        except _Undone:
-            pass
-        return outcomes
 
     def _refusal(self, row: Row, refused: RowRefused) -> Refusal:
         name = refused.field

@@ -14,6 +14,7 @@ from engine.storage.sql.deliveries import SqlDeliveries
 from engine.storage.sql.dues import SqlDues
 from engine.storage.sql.enrollments import SqlEnrollments
 from engine.storage.sql.events import SqlEvents
+from engine.storage.sql.imports import SqlImports
 from engine.storage.sql.journeys import SqlJourneys
 from engine.storage.sql.memberships import SqlMemberships
 from engine.storage.sql.prepared import hold, run
@@ -39,6 +40,7 @@ class SqlUnit:
         self.memberships = SqlMemberships(connection)
         self.access = SqlAccess(connection)
         self.circuits = SqlCircuits(connection)
+        self.imports = SqlImports(connection)
 
     def lock(self, profile_id: str, *, is_awaited: bool = False) -> None:
         # On SQLite every transaction has excluded all others since it began.
