@@ -40,6 +40,8 @@ _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
 
 #: Types of what JSON says as it is; nearly every value has one of them.
 _PLAIN = frozenset({str, int, bool, type(None)})
+#: Type of all names that JSON has.
+_TEXT = frozenset({str})
 
 Source = Literal["intake", "receipt", "emit"]
 
@@ -330,7 +332,7 @@ def plain_mapping(name: str, values: Mapping[str, Value], depth: int = 0) -> dic
     """A mapping as JSON; see `plain`."""
     if not isinstance(values, Mapping):
         raise BadInput(f"`{name}` must be a mapping of names to values")
-    if not all(isinstance(key, str) for key in values):
+    if not {*map(type, values)} <= _TEXT and not all(isinstance(key, str) for key in values):
         raise BadInput(f"`{name}` has a name that is no text")
     _check_depth(name, depth)
     return {

@@ -91,9 +91,8 @@ class LookUps:
         self._keys = keys
         self._under_way: dict[str, asyncio.Task[KeyRecord | None]] = {}
 
-    async def find(self, key: str, now: datetime) -> KeyRecord | None:
-        """The record of a live key, or None."""
-        hashed = key_hash(key)
+    async def find(self, hashed: str, now: datetime) -> KeyRecord | None:
+        """The record of a live key, by its hash, or None."""
         record = self._keys.remembered(hashed, now)
         if record is None:
             # Shielded: another may wait for it, too, when this request is given up.

@@ -63,8 +63,9 @@ def create_app(
     # The generated documentation pages load scripts from elsewhere; the description itself is at /openapi.json.
     # And an address is what it says: an id may end in a slash, and leads to nobody else.
     app = FastAPI(title="Sojourn", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    # First of all: intake is the hot path.
+    app.router.routes.insert(0, Tracking(commits, keys, engine.clock).route())
     app.router.routes += [
-        *Tracking(commits, keys, engine.clock).routes(),
         *Webhooks(engine, on_intake).routes(),
         *links.routes(),
         *Preferences(engine, links, on_intake).routes(),

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from queue import Empty, SimpleQueue
@@ -25,12 +26,14 @@ from engine.web.segment import Call
 _LOG = logging.getLogger(__name__)
 _WAITING_AT_MOST = 2000
 _CALLS_AT_ONCE = 500
-#: After a group of this many, more are on their way: their senders hear of the commit and send their next. While they
-#: come in, the thread pauses: two groups of 30 cost half as much again as one of 60, in the database and in threads
-#: that take the interpreter's lock from each other.
+#: After a group of this many, more are on their way: their senders hear of the commit and send their next. The thread
+#: pauses until as many are here as there were at a time lately, or no more come in: two groups of 30 cost half as much
+#: again as one of 60, in the database and in threads that take the interpreter's lock from each other.
 _MANY = 8
 _PAUSE_SECONDS = 0.0005
 _PAUSES_AT_MOST = 20
+_QUIET_PAUSES = 2
+_LATELY = 16
 
 
 class _Request(Struct, frozen=True, kw_only=True):
@@ -84,10 +87,12 @@ class Commits:
 
     def _work(self) -> None:
         together: list[_Request] = []
+        #: How many requests were under way, group by group: those of it, and those that came in meanwhile.
+        at_a_time: deque[int] = deque([0], maxlen=_LATELY)
         while True:
             request = self._waiting.get()
             if len(together) >= _MANY:
-                self._let_gather(len(together))
+                self._let_gather(max(at_a_time))
             together = []
             calls = 0
             while request is not None:
@@ -103,17 +108,19 @@ class Commits:
                     break
             if together:
                 self._commit_together(together)
+                at_a_time.append(len(together) + self._waiting.qsize())
             if request is None:
                 return
 
     def _let_gather(self, many: int) -> None:
+        quiet = 0
         for _ in range(_PAUSES_AT_MOST):
-            before = self._waiting.qsize()
-            if before >= many - 1:
-                return  # with the one that is taken: as many as before
+            here = self._waiting.qsize()
+            if here + 1 >= many or quiet == _QUIET_PAUSES:
+                return  # one is taken already
             time.sleep(_PAUSE_SECONDS)
-            if self._waiting.qsize() == before:
-                return
+            if self._waiting.qsize() == here:
+                quiet += 1
 
     def _commit_together(self, requests: Sequence[_Request]) -> None:
         errors: list[Exception | None]

@@ -6,16 +6,19 @@ nothing. A 2xx means that all of it is committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
+from starlette.datastructures import URLPath
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from engine.errors import SojournError
-from engine.web.access import Keys, LookUps, offered_key
+from engine.web.access import Keys, LookUps, key_hash, offered_key
 from engine.web.bodies import BATCH_BYTES, CALL_BYTES, check_text, read_stream, unpack
 from engine.web.commits import Commits
 from engine.web.problems import Refused, problem, refusal
@@ -45,18 +48,35 @@ class Tracking:
         self._look_ups = LookUps(keys)
         self._clock = clock
 
-    def routes(self) -> list[Route]:
+    def route(self) -> BaseRoute:
         """`/v1/track` and its sisters; the one-letter paths are those of the browser library."""
-        routes = []
+        endpoints: dict[str, _Endpoint] = {}
         for kind in TYPES:
             endpoint = self._endpoint(CALL_BYTES, partial(_parse_call, kind))
-            routes += [Route(f"/v1/{path}", endpoint, methods=["POST", "OPTIONS"]) for path in (kind, kind[0])]
+            endpoints |= {f"/v1/{path}": endpoint for path in (kind, kind[0])}
         batch = self._endpoint(BATCH_BYTES, parse_batch)
-        routes += [Route(f"/v1/{path}", batch, methods=["POST", "OPTIONS"]) for path in ("batch", "import", "b")]
-        return routes
+        return _Paths(endpoints | {f"/v1/{path}": batch for path in ("batch", "import", "b")})
 
     def _endpoint(self, limit: int, parse: Callable[[bytes, datetime], Parsed]) -> _Endpoint:
         return _Endpoint(self._commits, self._look_ups, self._clock, limit, parse)
+
+
+class _Paths(BaseRoute):
+    """Endpoints found by their path at once: Starlette goes through routes one by one, and would spend on the last of
+    these as much as on the whole call."""
+
+    def __init__(self, endpoints: Mapping[str, _Endpoint]) -> None:
+        self._endpoints = endpoints
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        is_ours = scope["type"] == "http" and scope["path"] in self._endpoints
+        return (Match.FULL if is_ours else Match.NONE), {}
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        raise NoMatchFound(name, path_params)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._endpoints[scope["path"]](scope, receive, send)
 
 
 class _Endpoint:
@@ -77,9 +97,15 @@ class _Endpoint:
         self._parse = parse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
-            return
+        match scope["method"]:
+            case "POST":
+                await self._answer(scope, receive, send)
+            case "OPTIONS":
+                await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, send)
+            case _:
+                raise HTTPException(405, headers={"Allow": "OPTIONS, POST"})
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._take(scope, receive)
         except SojournError as error:
@@ -93,28 +119,34 @@ class _Endpoint:
     async def _take(self, scope: Scope, receive: Receive) -> None:
         now = self._clock()
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        offered = offered_key(headers.get(b"authorization", b"").decode("latin-1"))
-        if offered is not None:
-            await self._authenticate(offered, now)
+        hashed = _offered_hash(headers.get(b"authorization", b""))
+        if hashed is not None:
+            await self._authenticate(hashed, now)
         body = await read_stream(receive, self._limit)
         encoding = headers.get(b"content-encoding")
         if encoding is not None:
             body = unpack(body, encoding.decode("latin-1"), self._limit)
         parsed = self._parse(body, now)
         check_text(body)
-        if offered is None:
-            await self._authenticate(parsed.key, now)
+        if hashed is None:
+            await self._authenticate(None if parsed.key is None else key_hash(parsed.key), now)
         if parsed.calls:
             await self._commits.submit(parsed.calls, now)
 
-    async def _authenticate(self, key: str | None, now: datetime) -> None:
-        record = None if key is None else await self._look_ups.find(key, now)
+    async def _authenticate(self, hashed: str | None, now: datetime) -> None:
+        record = None if hashed is None else await self._look_ups.find(hashed, now)
         if record is None:
             raise Refused(
                 401, "unauthorized", "the write key is unknown or revoked", headers={"WWW-Authenticate": "Basic"}
             )
         if "ingest" not in record.scopes:
             raise Refused(403, "forbidden", "this key does not have the scope `ingest`")
+
+
+@lru_cache(maxsize=1000)  # a sender's is the same each time
+def _offered_hash(authorization: bytes) -> str | None:
+    offered = offered_key(authorization.decode("latin-1"))
+    return None if offered is None else key_hash(offered)
 
 
 def _parse_call(type: CallType, body: bytes, received_at: datetime) -> Parsed:

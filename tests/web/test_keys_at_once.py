@@ -54,7 +54,7 @@ def revoke(store: CountingStore) -> None:
 def test_of_a_hundred_that_offer_one_key_at_once_one_asks_the_store(store: CountingStore, key: str) -> None:
     async def find() -> set[bool]:
         look_ups = LookUps(Keys(store))
-        found = await asyncio.gather(*(look_ups.find(key, NOW) for _ in range(100)))
+        found = await asyncio.gather(*(look_ups.find(key_hash(key), NOW) for _ in range(100)))
         return {record is not None for record in found}
 
     assert asyncio.run(find()) == {key == WRITE_KEY}
@@ -66,11 +66,11 @@ def test_a_key_in_use_is_looked_up_anew_beside_the_requests_and_its_revocation_h
 ) -> None:
     async def find() -> list[bool]:
         look_ups = LookUps(Keys(store))
-        found = [await look_ups.find(WRITE_KEY, NOW)]
+        found = [await look_ups.find(key_hash(WRITE_KEY), NOW)]
         revoke(store)
         # This one is served by what is remembered, and has it looked up.
-        found.append(await look_ups.find(WRITE_KEY, NOW + timedelta(seconds=0.6)))
-        found.append(await look_ups.find(WRITE_KEY, NOW + timedelta(seconds=1.1)))
+        found.append(await look_ups.find(key_hash(WRITE_KEY), NOW + timedelta(seconds=0.6)))
+        found.append(await look_ups.find(key_hash(WRITE_KEY), NOW + timedelta(seconds=1.1)))
         return [record is not None for record in found]
 
     assert asyncio.run(find()) == [True, True, False]
@@ -79,12 +79,12 @@ def test_a_key_in_use_is_looked_up_anew_beside_the_requests_and_its_revocation_h
 def test_a_store_that_is_away_is_told_to_whoever_needs_it_and_to_nobody_else(store: CountingStore) -> None:
     async def find() -> None:
         look_ups = LookUps(Keys(store))
-        await look_ups.find(WRITE_KEY, NOW)
+        await look_ups.find(key_hash(WRITE_KEY), NOW)
         store.is_away = True
-        assert await look_ups.find(WRITE_KEY, NOW + timedelta(seconds=0.6)) is not None
+        assert await look_ups.find(key_hash(WRITE_KEY), NOW + timedelta(seconds=0.6)) is not None
         with pytest.raises(StoreUnavailable):
-            await look_ups.find(WRITE_KEY, NOW + timedelta(seconds=1.1))
+            await look_ups.find(key_hash(WRITE_KEY), NOW + timedelta(seconds=1.1))
         store.is_away = False
-        assert await look_ups.find(WRITE_KEY, NOW + timedelta(seconds=1.2)) is not None
+        assert await look_ups.find(key_hash(WRITE_KEY), NOW + timedelta(seconds=1.2)) is not None
 
     asyncio.run(find())
