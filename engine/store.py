@@ -15,7 +15,7 @@ Two implementations pass one suite: `engine.storage` (SQLAlchemy on SQLite and P
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -482,6 +482,12 @@ class Unit(Protocol):
     def lock(self, profile_id: str) -> None:
         """Takes a profile's lock inside a transaction that began without it, or a lock of any other name: what is read
         and written from here on is under it."""
+        ...
+
+    def expect(self, reads: Callable[[Unit], object]) -> None:
+        """Says what will be read next, so that a distant database is asked for all of it at once. Calls `reads` with a
+        unit whose reads bring nothing, or not at all; whatever is written or locked makes it as if it was not called.
+        """
         ...
 
     def lock_each(self, profile_ids: Sequence[str]) -> bool:

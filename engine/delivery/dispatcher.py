@@ -95,6 +95,7 @@ class Dispatcher:
 
         The caller has made sure, in the same transaction, that the enrollment is alive and that no exit is stored.
         """
+        self._gate.expect(passage)
         known = passage.unit.deliveries.find(passage.delivery_id)
         if known is None:
             return self._decide(passage)

@@ -7,7 +7,7 @@ That the enrollment is over (`ended`) has been looked at before, in the same tra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -114,6 +114,20 @@ class Gate:
             return verdict("expired")
         return verdict(outcome, until)
 
+    def expect(self, passage: Passage) -> None:
+        """Says what is asked about a message that goes at once on its step's first channel, until it is claimed."""
+        channel = self._project.channels[passage.step.channels[0]]
+        address = self._address(passage, channel) if passage.step.to is None else None
+
+        def reads(soon: Unit) -> None:
+            if address is not None:
+                soon.consents.suppressions(channel.kind, address_hash(self._key, channel.kind, address))
+            soon.consents.of(passage.profile.profile_id)
+            self._counted(soon, passage, self._project.topic(passage.step.topic))
+            soon.circuits.find(channel.name)
+
+        passage.unit.expect(reads)
+
     def block(self, unit: Unit, channel: Channel, address: str) -> Suppression | None:
         """What blocks an address from any message at all, or None."""
         hashed = address_hash(self._key, channel.kind, address)
@@ -159,12 +173,7 @@ class Gate:
         zone = zone_of(passage.profile, project)
         rules = project.quiet_hours if is_marketing else ()
         caps = project.caps if is_marketing else ()
-        longest = max((cap.per_seconds for cap in caps), default=0)
-        counted = (
-            passage.unit.deliveries.counted(passage.profile.profile_id, now - timedelta(seconds=longest))
-            if caps
-            else ()
-        )
+        counted = self._counted(passage.unit, passage, topic)
         is_quiet = quiet_until(now, zone, rules, channel.name) is not None
         is_outside = window is not None and window_until(now, zone, window) is not None
         earliest = None
@@ -180,3 +189,11 @@ class Gate:
                 earliest = earliest_allowed(now, zone, rules, window, caps, channel.name, counted)
                 return "capped", capped.until, earliest
         return None
+
+    def _counted(self, unit: Unit, passage: Passage, topic: Topic) -> Sequence[tuple[datetime, str]]:
+        """What holds a place under the caps that the message is subject to."""
+        caps = self._project.caps if topic.kind == "marketing" else ()
+        if not caps:
+            return ()
+        longest = max(cap.per_seconds for cap in caps)
+        return unit.deliveries.counted(passage.profile.profile_id, passage.now - timedelta(seconds=longest))

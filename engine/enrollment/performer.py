@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, assert_never
 
 from msgspec import Struct
@@ -138,11 +139,15 @@ class Performer:
                 end_enrollment(unit, enrollment, reason, now, tell=False)
 
     # ── before the step ──────────────────────────────────────────────────────────────────────────────────────────────
-    def _find(self, unit: Unit, enrollment_id: str, profile_id: str | None = None) -> Enrollment:
-        """The enrollment, under its profile's lock. `profile_id`: whose it was when it was last read."""
+    def _find(
+        self, unit: Unit, enrollment_id: str, profile_id: str | None = None, claim: Claim | None = None
+    ) -> Enrollment:
+        """The enrollment, under its profile's lock. `profile_id`: whose it was when it was last read. `claim`: of which
+        the answer is to be recorded."""
         owner = profile_id or unit.enrollments.owner(enrollment_id)
         while owner:
             unit.lock(owner)
+            unit.expect(partial(_read_next, owner, claim))
             # Read under the lock: an exit may have been committed in between, or the person become another's.
             found = unit.enrollments.find(enrollment_id)
             if found and found.profile_id == owner:
@@ -161,6 +166,8 @@ class Performer:
         is_new = effect.attempt == 1 or is_held
         # A step is taken or a message leaves; a wait that goes on, or is over, is neither.
         is_taken = is_new or isinstance(step, Send)
+        if is_taken:
+            unit.expect(lambda soon: soon.journeys.find(plan.journey))
         over = self._over(unit, plan, enrollment, profile, now, with_conditions=is_taken)
         if over:
             reason, event = over
@@ -454,7 +461,7 @@ class Performer:
         while True:
             answer = self._dispatcher.hand_over(claim)
             with self._store.transaction() as unit:
-                enrollment = self._find(unit, scene.enrollment.enrollment_id, scene.profile.profile_id)
+                enrollment = self._find(unit, scene.enrollment.enrollment_id, scene.profile.profile_id, claim)
                 again = self._again(scene, unit, enrollment)
                 over = None
                 if enrollment.state == "ended" or isinstance(answer, ChannelError):
@@ -494,6 +501,14 @@ class Performer:
             if saved and answer is not None:
                 self._set(again, profile, saved)
         return Done()
+
+
+def _read_next(profile_id: str, claim: Claim | None, soon: Unit) -> None:
+    """What is read once an enrollment was found under its lock."""
+    soon.profiles.find(profile_id)
+    if claim is not None:
+        soon.circuits.find(claim.delivery.via)
+        soon.deliveries.find(claim.delivery.delivery_id)
 
 
 def _passage(scene: _Scene, step: Send) -> Passage:

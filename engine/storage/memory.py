@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from threading import RLock
 from types import TracebackType
@@ -62,6 +62,9 @@ class MemoryUnit:
 
     def lock(self, profile_id: str) -> None:
         """Nothing to do: there is one transaction at a time."""
+
+    def expect(self, reads: Callable[[Unit], object]) -> None:
+        """Nothing to do: everything is here."""
 
     def lock_each(self, profile_ids: Sequence[str]) -> bool:  # noqa: ARG002 (as `lock`)
         return False

@@ -74,6 +74,60 @@ def test_a_transaction_in_which_nothing_happens_asks_the_server_nothing(shared: 
     assert trips == []
 
 
+def _expect_both(unit: Unit) -> None:
+    unit.expect(lambda soon: (soon.deliveries.find("d1"), soon.profiles.find("p1")))
+
+
+def test_reads_that_were_expected_are_answered_together(shared: Database, tmp_path: Path) -> None:
+    with shared.transaction() as unit:
+        unit.deliveries.save(delivery("d1"))
+        unit.profiles.save(profile())
+    with round_trips(shared, tmp_path) as trips:
+        with shared.transaction() as unit:
+            _expect_both(unit)
+            assert unit.enrollments.find("e1") is None
+            assert unit.deliveries.find("d1") == delivery("d1")
+            assert unit.profiles.find("p1") == profile()
+        with shared.transaction() as unit:
+            _expect_both(unit)
+            # The first answer brings the other.
+            assert unit.profiles.find("p1") == profile()
+            assert unit.deliveries.find("d1") == delivery("d1")
+            # One that nobody expected.
+            assert unit.deliveries.find("d2") is None
+    # Two transactions that end, and three questions.
+    assert len(trips) == 5
+
+
+def test_nobody_waits_for_what_was_expected_and_is_not_asked_for(shared: Database, tmp_path: Path) -> None:
+    with round_trips(shared, tmp_path) as trips:
+        _work(shared, _expect_both)
+    assert trips == []
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+@pytest.mark.parametrize("change", [_save("d1"), lambda unit: unit.lock("p1"), lambda unit: unit.deliveries.of()])
+def test_an_answer_from_before_a_write_or_a_lock_is_never_given(
+    postgres_url: str, shared: Database, change: Callable[[Unit], object], is_answered: bool
+) -> None:
+    """Nor from before a statement that SQLAlchemy runs: it may be anything."""
+    other = Database(postgres_url)
+    with shared.transaction() as unit:
+        _expect_both(unit)
+        if is_answered:
+            assert unit.enrollments.find("e1") is None
+        with other.transaction() as beside:
+            beside.deliveries.save(delivery("d1"))
+        change(unit)
+        assert unit.deliveries.find("d1") == delivery("d1")
+    other.close()
+
+
+def test_an_expected_value_that_the_database_cannot_take_is_refused_as_if_it_was_asked_for(shared: Database) -> None:
+    with pytest.raises(exc.DataError):
+        _work(shared, lambda unit: unit.expect(lambda soon: soon.deliveries.find("\0")))
+
+
 def test_a_read_that_travels_with_its_lock_sees_what_the_locks_holder_has_committed(postgres_url: str) -> None:
     holder, waiter = Database(postgres_url), Database(postgres_url)
 

@@ -52,6 +52,15 @@ def test_a_profile_comes_back_as_it_went_in(any_store: Store) -> None:
     assert type(found.attributes["whole"]) is float
 
 
+def test_what_is_expected_is_read_as_if_nobody_had_said_so(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        unit.profiles.save(profile())
+        unit.expect(lambda soon: (soon.profiles.find("p1"), soon.profiles.find("p2"), soon.events.of("p1")))
+        assert unit.profiles.find("p2") is None
+        assert unit.profiles.find("p1") == profile()
+        assert unit.events.of("p1") == []
+
+
 def test_when_an_attribute_was_set_comes_back_to_the_microsecond(any_store: Store) -> None:
     saved = profile(set_at={"email": at(micros=1), "attribute.a\x00b": at(5), "chat.team": at(-60)})
     with any_store.transaction() as unit:

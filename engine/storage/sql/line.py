@@ -3,8 +3,9 @@
 A message takes some twenty statements, and for half of them nobody waits: the beginning of a transaction, a lock, a
 write. Each sent for itself takes a way to the server and back, which is more than the server takes for most of them.
 So what nobody waits for is held here, and goes with the next statement of which somebody wants to know what came of it:
-at the latest with the commit. The server runs them one after another, each with a view of its own, so what is read
-behind a lock is what was committed before the lock was taken.
+at the latest with the commit. So do reads that are expected: their answers are kept until they are asked for, or until
+something is written or locked, after which they might be others. The server runs statements one after another, each
+with a view of its own, so what is read behind a lock is what was committed before the lock was taken.
 
 psycopg's own cursors can do that, too, and take four times the processor's time for it: so its parts are used here.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import sqlalchemy
@@ -56,36 +58,55 @@ class Line:
         self._wire = driver.pgconn
         self._values = Transformer(driver)
         self._held: list[_Statement] = []
+        #: Reads that are expected, to be sent behind what is held, and the answers to those that were sent.
+        self._expected: list[_Statement] = []
+        self._foreseen: list[tuple[_Statement, PGresult]] = []
         #: The numbers of the statements that the server knows, the one that was not used for longest first.
         self._numbers: OrderedDict[tuple[str, tuple[int, ...]], int] = OrderedDict()
         self._next_number = 0
 
     def run(self, sql: str, values: Sequence[Any]) -> Ran:
         """Runs a statement behind those that are held; what came of it. Raises the error of the first that failed."""
-        answer = self._exchange(self._statement(sql, values))
-        rows: Sequence[Sequence[Any]] = ()
-        if answer.status == ExecStatus.TUPLES_OK:
-            self._values.set_pgresult(answer)
-            rows = self._values.load_rows(0, answer.ntuples, tuple)
-        return Ran(rows, answer.command_tuples or 0)
+        statement = self._statement(sql, values)
+        self._doubt()
+        answer = self._exchange(statement)
+        return Ran(self._rows(answer), answer.command_tuples or 0)
+
+    def read(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """The rows of a statement that changes nothing, foreseen or run behind those that are held."""
+        statement = self._statement(sql, values)
+        answer = next((answer for foreseen, answer in self._foreseen if foreseen == statement), None)
+        if answer is None:
+            self._expected = [each for each in self._expected if each != statement]
+            answer = self._exchange(statement)
+        return self._rows(answer)
+
+    def expect(self, sql: str, values: Sequence[Any]) -> None:
+        """Has a read run with the next statement that is waited for: it will be asked for then."""
+        self._expected.append(self._statement(sql, values))
 
     def hold(self, sql: str, values: Sequence[Any]) -> None:
         """Has a statement run with the next one that is waited for."""
-        self._held.append(self._statement(sql, values))
+        statement = self._statement(sql, values)
+        self._doubt()
+        self._held.append(statement)
         if len(self._held) >= _HELD_AT_MOST:
             self.settle()
 
     def begin(self) -> None:
         """Begins a transaction."""
+        self._doubt()
         self._held = [_BEGIN]
 
     def settle(self) -> None:
         """Runs what is held. Raises the error of the first that failed."""
+        self._doubt()
         if self._held:
             self._exchange(self._held.pop())
 
     def commit(self) -> None:
         """Commits: returns when the server says that it is done."""
+        self._doubt()
         if self._held == [_BEGIN]:
             self._held = []
         elif self._exchange(_COMMIT).command_status != b"COMMIT":
@@ -94,21 +115,35 @@ class Line:
 
     def forget(self) -> None:
         """Drops what is held: the transaction is rolled back."""
+        self._doubt()
         self._held = []
+
+    def _doubt(self) -> None:
+        """Something is about to change: what was foreseen may have become wrong."""
+        self._expected = []
+        self._foreseen = []
+
+    def _rows(self, answer: PGresult) -> Sequence[Sequence[Any]]:
+        if answer.status != ExecStatus.TUPLES_OK:
+            return ()
+        self._values.set_pgresult(answer)
+        return self._values.load_rows(0, answer.ntuples, tuple)
 
     def _statement(self, sql: str, values: Sequence[Any]) -> _Statement:
         dumped = self._values.dump_sequence(values, [PyFormat.AUTO] * len(values))
         return _Statement(sql, dumped, self._values.types or (), self._values.formats or ())
 
     def _exchange(self, last: _Statement) -> PGresult:
-        """Sends what is held and a last statement; the server's answer to the last one."""
-        statements, self._held = [*self._held, last], []
+        """Sends what is held, what is expected and a last statement; the server's answer to the last one."""
+        statements = [*self._held, *self._expected, last]
+        expected, self._held, self._expected = self._expected, [], []
         first_new = self._next_number
         try:
             self._wire.enter_pipeline_mode()
-            sent = sum([self._send(each) for each in statements])
+            # The number of the last answer to each of them: preparing one has an answer, too.
+            ends = list(accumulate(self._send(each) for each in statements))
             self._wire.pipeline_sync()
-            answers = self._driver.wait(self._answers(sent))
+            answers = self._driver.wait(self._answers(ends[-1]))
             self._wire.exit_pipeline_mode()
         except BaseException:
             # Lost, or interrupted half-way: nobody can say what its next answer belongs to.
@@ -119,7 +154,9 @@ class Line:
                 # What came behind it was passed over, and with it what was to be known from now on.
                 self._numbers = OrderedDict(each for each in self._numbers.items() if each[1] < first_new)
                 raise error_from_result(answer, self._values.encoding)
-        return answers[-1]
+        own = [answers[end - 1] for end in ends]
+        self._foreseen += zip(expected, own[-1 - len(expected) : -1], strict=True)
+        return own[-1]
 
     def _send(self, statement: _Statement) -> int:
         """How many answers will come of it."""

@@ -7,7 +7,7 @@ takes some twenty of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
 from msgspec import Struct
 from sqlalchemy import Connection, Dialect, Select
@@ -41,7 +41,7 @@ class Prepared:
     def rows(self, connection: Connection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """All rows of a SELECT."""
         compiled = self._of(connection.dialect)
-        rows = run(connection, compiled.sql, _values(compiled, given)).rows
+        rows = read(connection, compiled.sql, _values(compiled, given))
         if not compiled.made or not rows:
             return rows
         whole = [list(row) for row in rows]
@@ -99,8 +99,16 @@ class Runner(Protocol):
     """Runs statements on one connection, in its driver's words. Raises the driver's errors."""
 
     def run(self, sql: str, values: Sequence[Any]) -> Ran: ...
+    def read(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """The rows of a statement that changes nothing."""
+        ...
+
     def hold(self, sql: str, values: Sequence[Any]) -> None:
         """Runs a statement for which nobody waits: at the latest with the commit, which then raises its error."""
+        ...
+
+    def expect(self, sql: str, values: Sequence[Any]) -> None:
+        """Says that this will be read next."""
         ...
 
 
@@ -115,8 +123,36 @@ class AtOnce:
         cursor = self._cursor.execute(sql, values)
         return Ran(cursor.fetchall(), cursor.rowcount)
 
+    def read(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Sequence[Any]] = self._cursor.execute(sql, values).fetchall()
+        return rows
+
     def hold(self, sql: str, values: Sequence[Any]) -> None:
         self._cursor.execute(sql, values)
+
+    def expect(self, sql: str, values: Sequence[Any]) -> None:
+        """Nothing is gained by it."""
+
+
+class _Ahead:
+    """A connection, but for what is read: that brings nothing, and is expected to be read soon."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._runner: Runner = connection.info[RUNNER]
+        self.info = {RUNNER: self}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def read(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        self._runner.expect(sql, values)
+        return ()
+
+
+def ahead(connection: Connection) -> Connection:
+    """Stands for a connection: what is read from it is expected to be read from that connection soon."""
+    return cast("Connection", _Ahead(connection))
 
 
 def run(connection: Connection, sql: str, values: Sequence[Any]) -> Ran:
@@ -124,6 +160,15 @@ def run(connection: Connection, sql: str, values: Sequence[Any]) -> Ran:
     runner: Runner = connection.info[RUNNER]
     try:
         return runner.run(sql, values)
+    except BaseException as error:
+        refuse(connection, error, sql, values)
+
+
+def read(connection: Connection, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+    """The rows of a statement that changes nothing."""
+    runner: Runner = connection.info[RUNNER]
+    try:
+        return runner.read(sql, values)
     except BaseException as error:
         refuse(connection, error, sql, values)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -17,9 +18,12 @@ from engine.storage.sql.events import SqlEvents
 from engine.storage.sql.imports import SqlImports
 from engine.storage.sql.journeys import SqlJourneys
 from engine.storage.sql.memberships import SqlMemberships
-from engine.storage.sql.prepared import hold, run
+from engine.storage.sql.prepared import ahead, hold, run
 from engine.storage.sql.profiles import SqlProfiles
 from engine.storage.sql.queue import SqlQueue
+
+if TYPE_CHECKING:
+    from engine.store import Unit
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 # An array is unnested in its order, and a row's lock is taken before the next row is made.
@@ -47,6 +51,10 @@ class SqlUnit:
         if self.connection.dialect.name == "postgresql":
             take = run if is_awaited else hold
             take(self.connection, _LOCK, (lock_number(profile_id),))
+
+    def expect(self, reads: Callable[[Unit], object]) -> None:
+        if self.connection.dialect.name == "postgresql":
+            reads(SqlUnit(ahead(self.connection)))
 
     def lock_each(self, profile_ids: Sequence[str]) -> bool:
         if self.connection.dialect.name != "postgresql":
