@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,13 @@ def find(unit: Unit, project_key: bytes, name: str) -> Profile:
     if profile is None:
         raise NotFound("no profile has this id, email, phone or anonymous id")
     return profile
+
+
+def names(unit: Unit, profile_ids: Iterable[str]) -> dict[str, str]:
+    """What to call people: by the shop's id, which those who run it know, else by ours."""
+    asked = {profile_id: profile_id for profile_id in profile_ids if profile_id}
+    found = unit.profiles.find_each(asked) if asked else ()
+    return asked | {each.profile_id: each.external_id for each in found if each.external_id}
 
 
 def export(unit: Unit, profile: Profile) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine import ids
 from engine.delivery.circuit import Circuit
@@ -146,6 +148,27 @@ def test_enrollments_and_deliveries_are_listed(sojourn: Sojourn) -> None:
     assert [(row["journey"], row["reason"]) for row in json.loads(out)["enrollments"]] == [("cart", "completed")]
     assert "cart" in sojourn("enrollments")[1]
     assert sojourn("deliveries", "--profile", "ana") == (0, "No delivery.\n", "")
+
+
+def test_tables_call_people_as_the_shop_does_and_tell_seconds_and_json_is_exact(
+    sojourn: Sojourn, doubtful: str, shop: Path
+) -> None:
+    with opened(shop) as installation, installation.store.transaction() as unit:
+        ana = unit.profiles.find_by("external", "ana")
+        assert ana is not None
+        delivery = unit.deliveries.find(doubtful)
+        assert delivery is not None
+        unit.deliveries.save(replace(delivery, sent_at=datetime(2026, 3, 2, 10, 0, 0, 7, tzinfo=UTC)))
+        installation.engine.ledger.withdraw(
+            unit, profile=ana, occurred_at=installation.clock(), now=installation.clock()
+        )
+    for verb in (("enrollments",), ("deliveries",), ("consent", "log"), ("keys", "list")):
+        code, shown, _ = sojourn(*verb)
+        assert (code, ana.profile_id in shown) == (0, False)
+        assert re.search(r"\d\.\d+Z", shown) is None
+        assert verb == ("keys", "list") or " ana " in shown
+    (row,) = json.loads(sojourn("deliveries", "--format", "json")[1])["deliveries"]
+    assert (row["profile_id"], row["sent_at"]) == (ana.profile_id, "2026-03-02T10:00:00.000007Z")
 
 
 # ── in doubt ─────────────────────────────────────────────────────────────────────────────────────────────────────────

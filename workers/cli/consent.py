@@ -23,7 +23,7 @@ from workers.cli.why import Form, Limit, Person
 if TYPE_CHECKING:
     from workers.bootstrap import Installation
 
-_LOG = ("received_at", "consent_id", "profile_id", "action", "channel", "topic", "actor", "source", "wording")
+_LOG = ("received_at", "consent_id", "profile", "action", "channel", "topic", "actor", "source", "wording")
 _SUPPRESSIONS = ("created_at", "suppression_id", "channel_kind", "kind", "source", "lifted_at")
 _FIELDS = ConsentRecord.__struct_fields__
 
@@ -56,6 +56,9 @@ def log(
         else:
             found = unit.consents.of(people.find(unit, installation.project_key, profile).profile_id)[-limit:]
         rows = [people.as_json(record) for record in found]
+        names = people.names(unit, (record.profile_id for record in found))
+    if form == "text":
+        rows = [row | {"profile": names[row["profile_id"]]} for row in rows]
     _print("consents", _LOG, rows, form, empty="The ledger has no such record.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from engine.errors import BadInput, NotFound, ProjectError, SojournError
+
+#: What an instant has beyond its seconds: who reads a table has no use for it, and a program reads JSON.
+_FRACTION = re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+(?=Z\b)")
 
 
 @contextmanager
@@ -39,7 +43,8 @@ def counting(label: str, total: int | None) -> Iterator[Callable[[int, str], Non
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """A table on standard output; numbers to the right. Where there are no rows, the sentence `empty`."""
+    """A table on standard output; numbers to the right, instants to the second. Where there are no rows, the sentence
+    `empty`."""
     if not rows:
         print(empty)
         return
@@ -48,7 +53,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, em
         is_number = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=index == 0)
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*("" if cell is None else _FRACTION.sub(r"\1", str(cell)) for cell in row))
     # Lines for a program, or in a file, must not break where the terminal of nobody ends.
     console = Console(width=None if sys.stdout.isatty() else 1000)
     console.print(table, markup=False)

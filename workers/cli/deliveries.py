@@ -11,7 +11,7 @@ import typer
 from workers.cli.console import print_table, tell_error
 from workers.cli.project import ProjectFolder, check_names, login_name, open_installation
 
-_HEADINGS = ("sent_at", "delivery_id", "profile_id", "journey", "step", "channel", "via", "status", "error")
+_HEADINGS = ("sent_at", "delivery_id", "profile", "journey", "step", "channel", "via", "status", "error")
 _DONE = {"sent": "is sent", "failed": "has failed", "in_doubt": "is still in doubt"}
 
 Form = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")]
@@ -49,10 +49,12 @@ def deliveries(
         if not found:
             check_names(installation, unit, journey=journey, channel=channel)
         rows = [activity.delivery_row(delivery) for delivery in found]
+        names = people.names(unit, (delivery.profile_id for delivery in found))
     if form == "json":
         typer.echo(json.dumps({"deliveries": rows}, ensure_ascii=False, indent=2))
     else:
-        print_table(_HEADINGS, [[row[heading] for heading in _HEADINGS] for row in rows], empty="No delivery.")
+        called = [row | {"profile": names[row["profile_id"]]} for row in rows]
+        print_table(_HEADINGS, [[row[heading] for heading in _HEADINGS] for row in called], empty="No delivery.")
 
 
 def resolve(

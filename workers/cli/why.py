@@ -18,7 +18,7 @@ OneJourney = Annotated[str | None, typer.Option("--journey", help="Only this jou
 Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest.")]
 Form = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print it.")]
 
-_ENROLLMENTS = ("entered_at", "profile_id", "journey", "key", "state", "reason", "step", "waiting", "wake_at")
+_ENROLLMENTS = ("entered_at", "profile", "journey", "key", "state", "reason", "step", "waiting", "wake_at")
 
 
 def register(app: typer.Typer) -> None:
@@ -59,8 +59,10 @@ def enrollments(
             profile_id = people.find(unit, installation.project_key, profile).profile_id
         found = unit.enrollments.of(profile_id=profile_id, journey=journey, limit=limit)
         rows = [activity.enrollment_row(enrollment) for enrollment in reversed(found)]
+        names = people.names(unit, (enrollment.profile_id for enrollment in found))
     if form == "json":
         typer.echo(json.dumps({"enrollments": rows}, ensure_ascii=False, indent=2))
     else:
-        cells = [[row[heading] for heading in _ENROLLMENTS] for row in rows]
+        called = [row | {"profile": names[row["profile_id"]]} for row in rows]
+        cells = [[row[heading] for heading in _ENROLLMENTS] for row in called]
         print_table(_ENROLLMENTS, cells, empty="No enrollment.")

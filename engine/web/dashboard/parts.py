@@ -93,8 +93,4 @@ def person_link(profile_id: str, journey: str, names: Mapping[str, str]) -> Mark
 
 def names_of(unit: Unit, *records: Sequence[Delivery | Decision | Enrollment]) -> dict[str, str]:
     """What to call each person: the shop's id, which those who run it know, else ours."""
-    names = {}
-    for profile_id in {record.profile_id for group in records for record in group}:
-        profile = unit.profiles.find(profile_id)
-        names[profile_id] = (profile.external_id if profile else None) or profile_id
-    return names
+    return people.names(unit, (record.profile_id for group in records for record in group))
