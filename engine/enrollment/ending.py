@@ -16,6 +16,7 @@ from engine.delivery.closing import give_up
 from engine.enrollment.facts import FactsSource
 from engine.enrollment.model import Enrollment, Stimulus, TrailEntry
 from engine.enrollment.planbook import Planbook
+from engine.enrollment.trail import note
 from engine.events.model import Membership, Occurrence
 from engine.expressions.evaluate import is_true
 from engine.plan.effects import Left
@@ -36,17 +37,7 @@ def end_enrollment(unit: Unit, enrollment: Enrollment, reason: str, now: datetim
         give_up(unit, ids.delivery_id(enrollment.enrollment_id, str(enrollment.step_id), enrollment.visit))
     ended = replace(enrollment, state="ended", reason=reason, ended_at=now, wake_at=None, waiting=None)
     unit.enrollments.save(ended)
-    unit.enrollments.add_trail(
-        TrailEntry(
-            enrollment_id=ended.enrollment_id,
-            seq=0,
-            at=now,
-            what="ended",
-            step_id=ended.step_id,
-            visit=ended.visit,
-            detail={"reason": reason},
-        )
-    )
+    note(unit, ended, now, "ended", reason=reason)
     unit.queue.add_occurrence(Occurrence(profile_id=ended.profile_id, kind="ended", ref=ended.enrollment_id, at=now))
     if tell:
         unit.queue.add_stimulus(

@@ -11,8 +11,9 @@ from engine import ids
 from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.facts import FactsSource
 from engine.enrollment.memberships import tell_segments
-from engine.enrollment.model import Enrollment, Refusal, Stimulus, TrailEntry
+from engine.enrollment.model import Enrollment, Refusal, Stimulus
 from engine.enrollment.planbook import Planbook
+from engine.enrollment.trail import note
 from engine.expressions.evaluate import evaluate, is_true
 from engine.plan.effects import Started
 from engine.plan.model import ApiTrigger, Plan
@@ -108,15 +109,7 @@ class Entries:
             end_enrollment(unit, live, "restarted", occasion.at, tell=True)
         unit.enrollments.save(candidate)
         tell_segments(unit, self._planbook, plan.journey, profile.profile_id, occasion.at)
-        unit.enrollments.add_trail(
-            TrailEntry(
-                enrollment_id=candidate.enrollment_id,
-                seq=0,
-                at=occasion.at,
-                what="entered",
-                detail={"version": candidate.digest, "number": number},
-            )
-        )
+        note(unit, candidate, occasion.at, "entered", version=candidate.digest, number=number)
         unit.queue.add_stimulus(
             Stimulus(
                 enrollment_id=candidate.enrollment_id, input=Started(), created_at=occasion.at, not_before=occasion.at

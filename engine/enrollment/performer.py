@@ -17,7 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine import ids, schedule
-from engine.delivery.dispatcher import Claim, Dispatcher
+from engine.delivery.claiming import Claim
+from engine.delivery.dispatcher import Dispatcher
 from engine.delivery.gate import Passage
 from engine.enrollment.awaiting import find_awaited
 from engine.enrollment.caller import Caller, CallRequest, inside, plain_json
@@ -25,9 +26,10 @@ from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.entry import Entries, Occasion
 from engine.enrollment.facts import FactsSource, StoreFacts, zone_of
 from engine.enrollment.memberships import tell_segments
-from engine.enrollment.model import Enrollment, TrailEntry
+from engine.enrollment.model import Enrollment
 from engine.enrollment.planbook import Planbook
 from engine.enrollment.steering import journey_state
+from engine.enrollment.trail import note
 from engine.errors import BadInput, ChannelError, NotFound
 from engine.events.intake import Intake
 from engine.expressions.evaluate import evaluate, is_true, resolve
@@ -119,7 +121,7 @@ class Performer:
             leaving: Result | Claim | CallRequest
             match step:
                 case Send():
-                    leaving = self._dispatcher.decide(_passage(scene, step))
+                    leaving = self._dispatcher.claims.decide(_passage(scene, step))
                 case Call():
                     leaving = self._request(scene, step)
                 case _:
@@ -174,7 +176,7 @@ class Performer:
             if isinstance(step, Send) and profile is not None:
                 facts = self._facts.of(unit, profile, now, enrollment=enrollment)
                 passage = Passage(unit, plan, step, enrollment, profile, effect, facts, now)
-                self._dispatcher.record_over(passage, reason, event.event_id if event else None)
+                self._dispatcher.claims.record_over(passage, reason, event.event_id if event else None)
             self._end(unit, enrollment, reason, event, now)
             return Over(reason=reason)
         assert profile is not None, "who is nobody's is over"
@@ -197,17 +199,17 @@ class Performer:
         if is_new:
             enrollment = self._stand(unit, enrollment, effect, waiting=None, wake_at=None)
             if not is_true(step.condition, facts):
-                self._note(unit, enrollment, now, "passed_over")
+                note(unit, enrollment, now, "passed_over")
                 return Done()
             if not is_repeat:
-                self._note(unit, enrollment, now, "reached")
+                note(unit, enrollment, now, "reached")
         return _Scene(unit, plan, enrollment, profile, effect, facts, now, is_repeat)
 
     def _move(self, unit: Unit, enrollment: Enrollment, digest: str, now: datetime) -> Enrollment:
         """The enrollment on another version; what steps left behind is found under their new ids, too."""
         plan = self._planbook.plan(unit, digest)
         left = {**{plan.renamed(old): values for old, values in enrollment.steps.items()}, **enrollment.steps}
-        self._note(unit, enrollment, now, "moved", version=digest)
+        note(unit, enrollment, now, "moved", version=digest)
         moved = replace(enrollment, digest=digest, steps=left)
         unit.enrollments.save(moved)
         return moved
@@ -250,9 +252,9 @@ class Performer:
                     awaits_since=scene.effect.since if isinstance(step, WaitFor) else None,
                 )
                 until = result.until.isoformat() if result.until else None
-                self._note(scene.unit, scene.enrollment, scene.now, "waits", why=result.why, until=until)
+                note(scene.unit, scene.enrollment, scene.now, "waits", why=result.why, until=until)
             case Chosen() if not isinstance(step, Repeat):
-                self._note(scene.unit, scene.enrollment, scene.now, "chose", goto=result.goto)
+                note(scene.unit, scene.enrollment, scene.now, "chose", goto=result.goto)
             case _:
                 pass
         return result
@@ -278,20 +280,6 @@ class Performer:
         )
         unit.enrollments.save(standing)
         return standing
-
-    @staticmethod
-    def _note(unit: Unit, enrollment: Enrollment, at: datetime, what: str, **detail: Any) -> None:
-        unit.enrollments.add_trail(
-            TrailEntry(
-                enrollment_id=enrollment.enrollment_id,
-                seq=0,
-                at=at,
-                what=what,
-                step_id=enrollment.step_id,
-                visit=enrollment.visit,
-                detail=detail,
-            )
-        )
 
     @staticmethod
     def _leave_behind(scene: _Scene, step: Step, **values: Any) -> None:
@@ -402,7 +390,7 @@ class Performer:
                 profile = self._intake.set_attributes(scene.unit, profile, {name: value}, scene.now)
             except BadInput:
                 refused.append(name)
-        self._note(scene.unit, scene.enrollment, scene.now, "set", names=sorted(values), refused=refused)
+        note(scene.unit, scene.enrollment, scene.now, "set", names=sorted(values), refused=refused)
 
     def _emit(self, scene: _Scene, step: Emit) -> Result:
         values = resolve(step.values, scene.facts)
@@ -416,7 +404,7 @@ class Performer:
             now=scene.now,
             source="emit",
         )
-        self._note(scene.unit, scene.enrollment, scene.now, "emitted", event_id=event.event_id if event else None)
+        note(scene.unit, scene.enrollment, scene.now, "emitted", event_id=event.event_id if event else None)
         return Done()
 
     @staticmethod
@@ -440,7 +428,7 @@ class Performer:
             occasion = Occasion(at=scene.now, values=values, origin=origin)
             came = self._entries.enter(scene.unit, plan, scene.profile, occasion, scene.now)
             started = came.enrollment_id if isinstance(came, Enrollment) else None
-        self._note(scene.unit, scene.enrollment, scene.now, "started", enrollment_id=started, journey=step.journey)
+        note(scene.unit, scene.enrollment, scene.now, "started", enrollment_id=started, journey=step.journey)
         return Done()
 
     def _repeat(self, scene: _Scene, step: Repeat) -> Result:
@@ -496,7 +484,7 @@ class Performer:
                 return Over(reason=enrollment.reason or "erased")
             again = self._again(scene, unit, enrollment)
             self._leave_behind(again, step, response=answer)
-            self._note(unit, enrollment, scene.now, "called", answered=answer is not None)
+            note(unit, enrollment, scene.now, "called", answered=answer is not None)
             saved = {name: inside(answer, path) for name, path in step.save.items()}
             if saved and answer is not None:
                 self._set(again, profile, saved)

@@ -15,7 +15,8 @@ from msgspec.structs import replace
 
 from engine import ids
 from engine.consent.addresses import normalise
-from engine.delivery.dispatcher import Claim, Dispatcher
+from engine.delivery.claiming import Claim
+from engine.delivery.dispatcher import Dispatcher
 from engine.delivery.gate import Passage
 from engine.delivery.mailing import Mailing
 from engine.delivery.message import Message
@@ -163,7 +164,7 @@ class Rehearsal:
                 raise NotFound("this person was erased")
             passage = self._passage(unit, plan, step, profile, now)
             delivery = self._delivery(passage, chosen, address, is_test=True)
-            claim = self._dispatcher.claim_test(passage, delivery, actor)
+            claim = self._dispatcher.claims.claim_test(passage, delivery, actor)
         if not isinstance(claim, Claim):
             raise Conflict(f"this address is blocked ({claim.kind}): a test goes to nobody who must not be written to")
         answer = self._dispatcher.hand_over(claim)

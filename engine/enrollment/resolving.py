@@ -8,7 +8,8 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.delivery.dispatcher import Claim, Dispatcher
+from engine.delivery.claiming import Claim
+from engine.delivery.dispatcher import Dispatcher
 from engine.delivery.gate import Passage
 from engine.delivery.model import TAKEN, Delivery
 from engine.delivery.settling import settle_decision
@@ -127,7 +128,7 @@ class Resolver:
         over = self._exits.stored(unit, passage.plan, passage.enrollment, passage.profile, now, with_conditions=True)
         if over:
             raise Conflict(f"not sent: the person has left the journey since (`{over[0]}`)")
-        claimed = self._dispatcher.resend(passage, delivery)
+        claimed = self._dispatcher.claims.resend(passage, delivery)
         if not isinstance(claimed, Claim):
             raise Conflict(f"not sent, and still in doubt: `{claimed}` by now; `sojourn why` explains it")
         return claimed
