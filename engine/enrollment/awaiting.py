@@ -1,15 +1,38 @@
-"""What a `wait_for` awaits: whether one event is it, and whether it has already come."""
+"""What an enrollment waits for: the end of a `wait`, or the event that a `wait_for` awaits, and whether it has come."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import assert_never
 
-from engine.enrollment.facts import FactsSource
+from engine import schedule
+from engine.enrollment.facts import FactsSource, zone_of
 from engine.enrollment.model import Enrollment
-from engine.expressions.evaluate import is_true
-from engine.plan.model import WaitFor
+from engine.expressions.evaluate import evaluate, is_true
+from engine.expressions.values import as_instant
+from engine.plan.model import CalendarDays, Elapsed, Moment, NextLocal, Wait, WaitFor
 from engine.profiles.model import Event, Profile
 from engine.store import Unit
+
+
+def end_of_wait(
+    facts_source: FactsSource, unit: Unit, step: Wait, enrollment: Enrollment, profile: Profile, reached_at: datetime
+) -> datetime | None:
+    """The moment at which a wait that was reached then is over, in the past or not; None where its value is missing."""
+    zone = zone_of(profile, facts_source.project)
+    match step.for_:
+        case Elapsed():
+            return reached_at + timedelta(seconds=step.for_.seconds)
+        case CalendarDays():
+            return schedule.calendar_days(reached_at, step.for_.days, step.for_.at, zone)
+        case NextLocal():
+            return schedule.next_local(reached_at, step.for_.at, zone, step.for_.weekday)
+        case Moment():
+            # By what was known when the step was reached: `now + hours(2)` is one moment, whenever it is asked for.
+            then = facts_source.of(unit, profile, reached_at, enrollment=enrollment)
+            return as_instant(evaluate(step.for_.expression, then), then)
+        case _:
+            assert_never(step.for_)
 
 
 def find_awaited(

@@ -16,15 +16,15 @@ from typing import Any, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from engine import ids, schedule
+from engine import ids
 from engine.delivery.claiming import Claim
 from engine.delivery.dispatcher import Dispatcher
 from engine.delivery.gate import Passage
-from engine.enrollment.awaiting import find_awaited
+from engine.enrollment.awaiting import end_of_wait, find_awaited
 from engine.enrollment.caller import Caller, CallRequest, inside, plain_json
 from engine.enrollment.ending import Exits, end_enrollment
 from engine.enrollment.entry import Entries, Occasion
-from engine.enrollment.facts import FactsSource, StoreFacts, zone_of
+from engine.enrollment.facts import FactsSource, StoreFacts
 from engine.enrollment.memberships import tell_segments
 from engine.enrollment.model import Enrollment
 from engine.enrollment.planbook import Planbook
@@ -32,18 +32,13 @@ from engine.enrollment.steering import journey_state
 from engine.enrollment.trail import note
 from engine.errors import BadInput, ChannelError, NotFound
 from engine.events.intake import Intake
-from engine.expressions.evaluate import evaluate, is_true, resolve
-from engine.expressions.values import as_instant
+from engine.expressions.evaluate import is_true, resolve
 from engine.plan.effects import Chosen, Done, Held, Over, Perform, Result, Sent, WaitUntil
 from engine.plan.model import (
     Branch,
-    CalendarDays,
     Call,
-    Elapsed,
     Emit,
     ExitStep,
-    Moment,
-    NextLocal,
     Plan,
     Repeat,
     Send,
@@ -325,8 +320,9 @@ class Performer:
     def _wait(self, scene: _Scene, step: Wait) -> Result:
         if scene.effect.is_due:
             return Done()
-        moment = self._moment(scene, step)
-        if moment is None or moment < scene.effect.reached_at:
+        reached_at = scene.effect.reached_at
+        moment = end_of_wait(self._facts, scene.unit, step, scene.enrollment, scene.profile, reached_at)
+        if moment is None or moment < reached_at:
             if step.if_past == "exit" and scene.effect.attempt == 1:
                 end_enrollment(scene.unit, scene.enrollment, "past", scene.now, tell=False)
                 return Over(reason="past")
@@ -334,23 +330,6 @@ class Performer:
         if moment <= scene.now:
             return Done()
         return WaitUntil(until=moment, why="timer")
-
-    def _moment(self, scene: _Scene, step: Wait) -> datetime | None:
-        zone = zone_of(scene.profile, self._facts.project)
-        reached_at = scene.effect.reached_at
-        match step.for_:
-            case Elapsed():
-                return reached_at + timedelta(seconds=step.for_.seconds)
-            case CalendarDays():
-                return schedule.calendar_days(reached_at, step.for_.days, step.for_.at, zone)
-            case NextLocal():
-                return schedule.next_local(reached_at, step.for_.at, zone, step.for_.weekday)
-            case Moment():
-                # By what was known when the step was reached: `now + hours(2)` is one moment, whenever it is asked for.
-                then = self._facts.of(scene.unit, scene.profile, reached_at, enrollment=scene.enrollment)
-                return as_instant(evaluate(step.for_.expression, then), then)
-            case _:
-                assert_never(step.for_)
 
     def _wait_for(self, scene: _Scene, step: WaitFor) -> Result:
         effect = scene.effect
