@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from random import Random
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +33,13 @@ LONG_AGO = (NOW - timedelta(days=90)).isoformat()
 GRANT = {
     "id": "ana", "channel": "email", "topic": "news", "address": "ana@example.com", "source": "form:footer",
     "wording": "v3", "occurred_at": LONG_AGO,
+}  # fmt: skip
+
+
+#: A name for each type that the catalogue knows.
+TYPES = {
+    "text": "string", "visits": "number", "vip": "boolean", "born": "date", "seen": "timestamp", "tags": "list",
+    "more": "object", "some": "any",
 }  # fmt: skip
 
 
@@ -339,6 +349,15 @@ def test_a_grant_without_a_part_of_its_evidence_is_refused(field: str) -> None:
     assert decided(shop) == "no_grant"
 
 
+@pytest.mark.parametrize("field", ["occurred_at", "confirmed_at", "expires_at"])
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "1970-01-21T12:20:38Z", "9999-12-31T23:59:59-14:00"])
+def test_a_consent_of_a_time_that_cannot_be_is_refused_and_the_others_are_not(field: str, at: str) -> None:
+    shop = Shop(MemoryStore())
+    shop.person("ana", consents=[])
+    tally, refusals = run(shop, consent_rows(shop), [{**GRANT, field: at}, GRANT])
+    assert (told(tally), refusals[0].column) == ((1, 0, {"timestamp": 1}), field)
+
+
 def test_a_grant_for_another_address_waits_for_it(any_store: Store) -> None:
     shop = Shop(any_store)
     shop.person("ana", consents=[])
@@ -510,6 +529,46 @@ def test_twice_is_once_and_any_split_is_the_whole(kind: str, cells: st.SearchStr
 def test_the_same_profiles_twice_change_nothing(rows: list[Mapping[str, Any]]) -> None:
     named = [("profiles", row) for row in rows]
     assert taken_in([named, named]) == taken_in([named])
+
+
+#: What cells of files, Parquet and databases may hold, and nobody wants.
+ODD: tuple[Any, ...] = (
+    "", " ", None, "\x00", "a\x00b", "\ud800", "x" * 300, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00",
+    "1970-01-01", 0, -1, 1e308, float("nan"), 10**400, 2**63, True, [], {}, {"a": {"b": None}}, {"": 1}, [[[]]],
+    b"\xff", date(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59), NOW,  # noqa: DTZ001 - as databases give them
+    Decimal("NaN"), Decimal("1e999999"), UUID(int=1),
+    timedelta.max, "ana", "bo", "ana@example.com", "+34600111222", "email", "sms", "chat", "news", "grant", "withdraw",
+    "suppress", "soft_opt_in", LONG_AGO, "Order Completed", '{"a": 1}', "[1]", '{"a": NaN}', r'{"a": "\ud800\u0000"}',
+    "Europe/Madrid", "es", '{"x":' * 2_000,
+)  # fmt: skip
+CELLS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
+    "profiles": (
+        {"id": "ana"},
+        ("id", "email", "phone", "timezone", "locale", "chat", "chat.chat", "attributes", *TYPES, "free", ""),
+    ),
+    "events": (
+        {"user_id": "ana", "event": "Order Completed", "timestamp": LONG_AGO},
+        ("user_id", "event", "timestamp", "message_id", "properties", *(f"properties.{name}" for name in TYPES)),
+    ),
+    "consents": (GRANT, (*GRANT, "action", "basis", "kind", "confirmed_at", "expires_at", "evidence", "evidence.x")),
+}
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_whatever_cells_hold_each_row_is_taken_or_refused(kind: str, any_store: Store) -> None:
+    shop = Shop(any_store, attributes=TYPES, events={"Order Completed": TYPES})
+    shop.person("ana", consents=[])
+    makers: Mapping[str, Any] = {"profiles": profile_rows, "events": event_rows, "consents": consent_rows}
+    usual, names = CELLS[kind]
+    dice = Random(kind)
+    rows = [
+        {**usual, **{name: dice.choice(ODD) for name in dice.sample(names, dice.randint(0, 3))}} for _ in range(600)
+    ]
+    for batch in (rows[:300], rows[300:]):
+        tally, refusals = run(shop, makers[kind](shop), batch, batch=7)
+        assert tally.taken + tally.unchanged + len(refusals) == len(batch)
+        assert len(refusals) < len(batch)
+    assert len(state(any_store)[0]) > 0
 
 
 def test_the_moments_are_of_the_clock_that_was_given() -> None:

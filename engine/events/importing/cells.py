@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
+import sys
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ LONGEST_ID = 255
 _NUMBER = re.compile(r"[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?")
 _WHOLE = re.compile(r"[+-]?\d{1,300}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_LARGEST = sys.float_info.max
 _TRUE, _FALSE = ("true", "yes", "t", "y", "1"), ("false", "no", "f", "n", "0")
 #: An epoch's seconds and milliseconds, between 1990 and 2100; no number is both.
 _SECONDS = range(631_152_000, 4_102_444_800)
@@ -62,11 +63,17 @@ def instant(name: str, value: Any, zone: ZoneInfo | None) -> datetime:
         raise _no_moment(name) from None
 
 
-def past(name: str, value: Any, zone: ZoneInfo | None, now: datetime) -> datetime:
-    """An instant of something that has happened: since 1990, and not ahead of our clock."""
+def reported(name: str, value: Any, zone: ZoneInfo | None) -> datetime:
+    """An instant of which somebody told a shop: since 1990."""
     moment = instant(name, value, zone)
     if moment < EARLIEST:
         _refuse("timestamp", name, "is before the year 1990: were seconds taken for milliseconds?")
+    return moment
+
+
+def past(name: str, value: Any, zone: ZoneInfo | None, now: datetime) -> datetime:
+    """An instant of something that has happened: since 1990, and not ahead of our clock."""
+    moment = reported(name, value, zone)
     if moment > now + AHEAD:
         _refuse("future", name, "lies in the future: only what has happened can be imported")
     return moment
@@ -159,7 +166,8 @@ def _number(name: str, value: Any) -> int | float:
             number = float(value)
         case _:
             _refuse("type", name, "must be a number such as 1200 or 9.50")
-    if not math.isfinite(number):
+    # A whole number may have more digits than any other kind has room for.
+    if not -_LARGEST <= number <= _LARGEST:
         _refuse("type", name, "must be a finite number")
     return number
 

@@ -309,7 +309,7 @@ def _text(given: Mapping[str, Any], name: str) -> str | None:
 
 def _instant(given: Mapping[str, Any], name: str, zone: ZoneInfo | None) -> datetime | None:
     value = given.get(name)
-    return None if cells.is_empty(value) else cells.instant(name, value, zone)
+    return None if cells.is_empty(value) else cells.reported(name, value, zone)
 
 
 def _past(given: Mapping[str, Any], name: str, zone: ZoneInfo | None, now: datetime) -> datetime | None:
