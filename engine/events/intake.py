@@ -46,15 +46,19 @@ _TEXT = frozenset({str})
 Source = Literal["intake", "receipt", "emit"]
 
 
-@lru_cache(maxsize=4096)  # asked for when a call is read, and when it is stored
 def tracked_id(message_id: str, source: Source = "intake") -> str:
     """Id of the event that `Intake.track` stores."""
-    return ids.derived_id("ev", source, message_id)
+    return _event_id(source, message_id)
 
 
 def identified_id(message_id: str) -> str:
     """Id of the event that `Intake.identify` stores."""
-    return ids.derived_id("ev", "identify", message_id)
+    return _event_id("identify", message_id)
+
+
+@lru_cache(maxsize=4096)  # asked for when a call is read, and when it is stored
+def _event_id(source: str, message_id: str) -> str:
+    return ids.derived_id("ev", source, message_id)
 
 
 class Intake:
@@ -302,7 +306,7 @@ def read_values(profile: Profile, values: Mapping[str, Value]) -> dict[Register,
 def plain(name: str, value: Value, depth: int = 0) -> Any:
     """The value as JSON: instants and dates become ISO text, spans seconds. BadInput for what JSON cannot say, and for
     what is nested too deeply; `depth`: of the value itself."""
-    if type(value) in _PLAIN:
+    if type(value) in _PLAIN or (type(value) is float and math.isfinite(value)):
         return value
     match value:
         case str() | int():

@@ -108,7 +108,7 @@ Json = JSON()
 
 def write_json(value: Any) -> str:
     """JSON text of a value; TypeError for what is not JSON, ValueError for NaN and infinities."""
-    return _ENCODER.encode(value)
+    return "{}" if value == {} else _ENCODER.encode(value)
 
 
 def _plain(value: Any) -> Any:
