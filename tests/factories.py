@@ -105,7 +105,7 @@ Answer = Exception | Callable[[Message], None] | None
 class ScriptedProvider:
     """A provider that answers as told, and remembers what it was handed and what it took."""
 
-    def __init__(self, kind: ChannelKind = "email", *answers: Answer, **capabilities: bool) -> None:
+    def __init__(self, kind: ChannelKind = "email", *answers: Answer, **capabilities: Any) -> None:
         self.capabilities = Capabilities(kind=kind, **capabilities)
         self.answers = list(answers)
         #: Everything handed over, and the messages that people got: with idempotency a repeat is not another one.

@@ -1,7 +1,7 @@
 """Chat over Discord's API (v10): a bot's direct messages to people, and messages to rooms.
 
 The address on a profile (`chat: {CHANNEL: handle}`) is a person's id; a room's is `channel:ID`. Discord de-duplicates
-by a nonce for some minutes only, so a lost answer is doubtful all the same; and it reports nothing over webhooks.
+by a nonce for some minutes; it reports nothing over webhooks.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Discord(HttpAdapter[DiscordSettings]):
     name = "discord"
     Settings = DiscordSettings
     base_url = "https://discord.com/api/v10"
-    capabilities = Capabilities(kind="chat")
+    # "A few minutes", it says.
+    capabilities = Capabilities(kind="chat", has_idempotency=True, key_lasts=timedelta(minutes=2))
 
     #: Discord's error codes.
     ERRORS: ClassVar[Mapping[str, Meaning]] = {

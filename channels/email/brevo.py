@@ -38,8 +38,14 @@ class Brevo(HttpAdapter[BrevoSettings]):
     name = "brevo"
     Settings = BrevoSettings
     base_url = "https://api.brevo.com"
-    # A key is given along, but forgotten after a quarter of an hour, while attempts may lie a day apart.
-    capabilities = Capabilities(kind="email", has_receipts=True, has_attachments=True)
+    capabilities = Capabilities(
+        kind="email",
+        has_idempotency=True,
+        # Or twice as long: its own pages differ.
+        key_lasts=timedelta(minutes=15),
+        has_receipts=True,
+        has_attachments=True,
+    )
 
     #: `code` of an error. Others: by the HTTP status.
     ERRORS: ClassVar[Mapping[str, Meaning]] = {

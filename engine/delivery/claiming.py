@@ -83,7 +83,7 @@ class Claims:
 
     def decide_again(self, passage: Passage, known: Delivery, via: str | None = None) -> Result | Claim:
         """The gate for a message that was claimed before: it stays with its channel, and in doubt with its provider."""
-        is_doubtful = known.status == "claimed" and self.can_repeat(known)
+        is_doubtful = known.status == "claimed" and self.can_repeat(known, passage.now)
         if known.status == "claimed":
             known = replace(known, error=DOUBTED)
         # The place that it holds under the caps is its own.
@@ -99,15 +99,18 @@ class Claims:
 
     def is_resent(self, passage: Passage, delivery: Delivery) -> bool:
         """Whether a message that may have gone is handed over once more, although that may make two of it."""
-        if self.can_repeat(delivery) or delivery.error == DOUBTED:
+        if self.can_repeat(delivery, passage.now) or delivery.error == DOUBTED:
             return False
         authored = passage.step.in_doubt or self._project.channels[delivery.channel].in_doubt
         return authored == "resend" if authored else not delivery.is_marketing
 
-    def can_repeat(self, delivery: Delivery) -> bool:
-        """Whether handing it over once more to the same provider cannot make a second message of it."""
-        capabilities = self._adapters[delivery.via].capabilities
-        return capabilities.has_idempotency or capabilities.has_look_up
+    def can_repeat(self, delivery: Delivery, at: datetime) -> bool:
+        """Whether handing it over once more then, to the same provider, cannot make a second message of it."""
+        able = self._adapters[delivery.via].capabilities
+        # It may have had the key since the first attempt.
+        began = delivery.first_attempt_at or delivery.claimed_at
+        is_known = able.has_idempotency and (able.key_lasts is None or at < began + able.key_lasts)
+        return able.has_look_up or is_known
 
     @staticmethod
     def limit(passage: Passage, delivery: Delivery) -> datetime:
@@ -136,7 +139,7 @@ class Claims:
             case "held_out" | "in_doubt":
                 return Sent(outcome=known.status)
             case "claimed":
-                is_again = self.can_repeat(known) or self.is_resent(passage, known)
+                is_again = self.can_repeat(known, passage.now) or self.is_resent(passage, known)
                 return None if is_again else doubt(passage.unit, known)
             case "sent" | "delivered" | "bounced" | "complained" | "opened" | "clicked":
                 return Sent(outcome="sent")
@@ -303,7 +306,8 @@ class Claims:
         verdict = self._gate.pass_through(passage, self._project.channels[known.channel])
         if verdict.outcome is not None:
             return verdict.outcome
-        claim = self._claim(passage, verdict, known, known.via, is_doubtful=self.can_repeat(known))
+        is_doubtful = self.can_repeat(known, passage.now)
+        claim = self._claim(passage, verdict, known, known.via, is_doubtful=is_doubtful)
         if not isinstance(claim, Claim):
             return claim.outcome if isinstance(claim, Sent) else CIRCUIT_OPEN
         deliveries.save(replace(claim.delivery, status="in_doubt"))

@@ -206,7 +206,7 @@ class Dispatcher:
     ) -> Result:
         """The provider may have the message: it stays claimed, for the same provider; no backup sends a second one."""
         until = self._next_try(passage, delivery, error)
-        if is_over or until is None or not self.claims.can_repeat(delivery):
+        if is_over or until is None or not self.claims.can_repeat(delivery, until):
             return doubt(passage.unit, delivery, claim.decision)
         passage.unit.deliveries.save(replace(delivery, status="claimed", error=type(error).__name__))
         passage.unit.deliveries.decide(replace(claim.decision, until=until))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from engine.project import ChannelKind
@@ -110,6 +110,8 @@ class Capabilities:
     kind: ChannelKind
     #: The provider de-duplicates by our key.
     has_idempotency: bool = False
+    #: For how long it remembers a key; None: for longer than a message is tried.
+    key_lasts: timedelta | None = None
     has_receipts: bool = False
     #: `look_up(delivery_id)` tells whether the provider has the message.
     has_look_up: bool = False

@@ -42,6 +42,7 @@ NO_ANSWER = DoubtfulChannelError("no answer")
 
 #: Ways in which a message can be handed over twice without being two: the provider's key, or asking it.
 KEYED = {"has_idempotency": True}
+FORGETFUL = {"has_idempotency": True, "key_lasts": timedelta(minutes=3)}
 ASKED = {"has_look_up": True}
 
 
@@ -310,6 +311,23 @@ def test_a_lost_answer_is_sought_again_where_that_is_safe(
     assert results == [WaitUntil(until=after(seconds=30), why="retry"), SENT]
     assert len(shop.received) == 1
     assert shop.outcomes() == ["sent"]
+
+
+@pytest.mark.parametrize("topic", ["news", "orders"])
+def test_a_provider_that_forgets_its_keys_is_asked_again_only_while_it_remembers(any_store: Store, topic: str) -> None:
+    """Tries at 0 s, 30 s and 90 s; the next one, at 210 s, would be a new message to it."""
+    shop, enrollment = open_shop(any_store, ScriptedProvider(**FORGETFUL), send(topic=topic))
+    shop.providers["email"].answers += [NO_ANSWER] * 10
+    assert perform_until_settled(shop, enrollment)[-1] == Sent(outcome="in_doubt")
+    assert len(shop.providers["email"].handed) == 3
+
+
+def test_a_claim_found_after_the_provider_has_forgotten_its_key_is_in_doubt(any_store: Store) -> None:
+    shop, enrollment = open_shop(any_store, ScriptedProvider(**FORGETFUL))
+    crash_after_claim(shop, enrollment, taken=True)
+    shop.now = after(minutes=3)
+    assert shop.perform(enrollment) == Sent(outcome="in_doubt")
+    assert len(shop.received) == 1
 
 
 def test_a_doubt_that_outlasts_its_time_is_held_for_ops(any_store: Store) -> None:
