@@ -53,6 +53,9 @@ class Commits:
         #: What the thread does not know of yet.
         self._gathered: list[_Request] = []
         self._waiting: SimpleQueue[_Request | None] = SimpleQueue()
+        #: How many the thread lets gather, and whether they have.
+        self._awaited = 0
+        self._are_here = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -84,17 +87,19 @@ class Commits:
         for request in self._gathered:
             self._waiting.put(request)
         self._gathered.clear()
+        if self._waiting.qsize() >= self._awaited:
+            self._are_here.set()
 
     def _work(self) -> None:
         together: list[_Request] = []
+        calls = 0
         #: How many requests were under way, group by group: those of it, and those that came in meanwhile.
         at_a_time: deque[int] = deque([0], maxlen=_LATELY)
         while True:
             request = self._waiting.get()
-            if len(together) >= _MANY:
+            if len(together) >= _MANY and calls < _CALLS_AT_ONCE:
                 self._let_gather(max(at_a_time))
-            together = []
-            calls = 0
+            together, calls = [], 0
             while request is not None:
                 # Whoever hung up meanwhile is not waiting for an answer, and sends again.
                 if not request.is_committed.cancelled():
@@ -113,12 +118,14 @@ class Commits:
                 return
 
     def _let_gather(self, many: int) -> None:
+        self._awaited = many - 1  # one is taken already
+        self._are_here.clear()
         quiet = 0
         for _ in range(_PAUSES_AT_MOST):
             here = self._waiting.qsize()
-            if here + 1 >= many or quiet == _QUIET_PAUSES:
-                return  # one is taken already
-            time.sleep(_PAUSE_SECONDS)
+            if here >= self._awaited or quiet == _QUIET_PAUSES:
+                return
+            self._are_here.wait(_PAUSE_SECONDS)
             if self._waiting.qsize() == here:
                 quiet += 1
 
