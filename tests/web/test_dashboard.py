@@ -171,6 +171,43 @@ def test_only_our_own_form_resolves(shop: Shop, stranger: httpx.Client, how: str
         assert [each.status for each in unit.deliveries.of()] == ["in_doubt"]
 
 
+# ── routing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def failed(shop: Shop, person: str, **given: object) -> int:
+    """An event of a hostile name, and the first that waits has failed; its number."""
+    with shop.store.transaction() as unit:
+        shop.engine.intake.track(
+            unit, user_id=person, name=SCRIPT, properties={}, timestamp=NOW, message_id=person, now=NOW
+        )
+        found = unit.queue.next_occurrence(NOW)
+        assert found is not None
+        unit.queue.set_back(replace(found, attempts=found.attempts + 1, fault="KeyError", **given))
+    return found.seq
+
+
+def test_what_is_set_aside_is_shown_and_put_back_by_a_button(shop: Shop, stranger: httpx.Client) -> None:
+    assert "Nothing has failed." in stranger.get("/routing").text
+    assert "/routing" not in stranger.get("/").text
+    number = failed(shop, "ana", set_aside_at=NOW)
+    failed(shop, "ben", retry_at=NOW + timedelta(minutes=4))
+    assert '<a href="/routing">' in stranger.get("/").text
+    page = stranger.get("/routing").text
+    assert (">ana</a>" in page, "KeyError" in page, SCRIPT in page) == (True, True, False)
+    assert "2026-03-02 10:04:00" in page
+    form = page.partition('name="form" value="')[2].partition('"')[0]
+    for numbers in ("", "9" * 30, "-1", str(number + 1000)):
+        assert stranger.post("/routing/retry", data={"number": numbers, "form": form}).status_code == 303
+    assert stranger.post("/routing/retry", data={"number": str(number), "form": "0" * 64}).status_code == 403
+    with shop.store.transaction() as unit:
+        assert unit.queue.count_set_aside() == 1
+    answer = stranger.post("/routing/retry", data={"number": str(number), "form": form})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/routing")
+    with shop.store.transaction() as unit:
+        assert unit.queue.count_set_aside() == 0
+    failed(shop, "cid", set_aside_at=NOW)
+    stranger.post("/routing/retry", data={"number": "all", "form": form})
+    assert "Put back" not in stranger.get("/routing").text
+
+
 # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 def guarded(open_shop: Callable[[Store], Shop]) -> Iterator[tuple[Shop, httpx.Client]]:

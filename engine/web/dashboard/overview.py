@@ -13,7 +13,7 @@ from engine.store import Unit
 from engine.web.dashboard.frame import Frame
 from engine.web.dashboard.inbox import LocalInbox
 from engine.web.dashboard.parts import decisions_table, deliveries_table, link, names_of, tag
-from engine.web.pages import html, join, table
+from engine.web.pages import Markup, html, join, table
 
 if TYPE_CHECKING:
     from engine.assembly import Engine
@@ -75,17 +75,24 @@ class Overview:
         )
 
 
-def _troubles(unit: Unit) -> list[str]:
+def _troubles(unit: Unit) -> list[Markup]:
     """What somebody is to look at, a sentence each."""
     found = []
     for circuit in unit.circuits.all():
         if circuit.state == "open":
             why = "refuses our account or settings" if circuit.reason == "account" else "is out"
-            found.append(f"The provider of the channel {circuit.channel} {why}: see `sojourn channels`.")
+            words = "The provider of the channel {channel} {why}: see `sojourn channels`."
+            found.append(html(words, channel=circuit.channel, why=why))
     if set_aside := unit.queue.count_set_aside():
-        found.append(f"Set aside, without effect meanwhile: {set_aside}. See `sojourn routing list`.")
+        where = link("/routing", "Routing")
+        found.append(html("Set aside, without effect meanwhile: {n}. See {where}.", n=set_aside, where=where))
     if doubtful := unit.deliveries.count("in_doubt"):
+        where = link("/deliveries?status=in_doubt", "Deliveries")
         found.append(
-            f"In doubt: {doubtful}. Nobody knows whether the provider has them; resolve them under Deliveries."
+            html(
+                "In doubt: {n}. Nobody knows whether the provider has them; resolve them under {where}.",
+                n=doubtful,
+                where=where,
+            )
         )
     return found

@@ -18,6 +18,7 @@ from engine.web.dashboard.inbox import Inbox, LocalInbox
 from engine.web.dashboard.journey import Journey
 from engine.web.dashboard.overview import Overview
 from engine.web.dashboard.person import Person
+from engine.web.dashboard.routing import Routing
 from engine.web.session import Sessions
 
 if TYPE_CHECKING:
@@ -29,12 +30,13 @@ def dashboard_routes(engine: Engine, keys: Keys, inbox: LocalInbox | None, tempo
     sessions = Sessions(engine.project_key)
     access = Access(engine, keys, sessions, is_open_here=inbox is not None)
     frame = Frame(sessions, temporal_ui, has_inbox=inbox is not None)
-    deliveries = Deliveries(engine, frame)
+    deliveries, routing = Deliveries(engine, frame), Routing(engine, frame)
     pages = {
         "/": Overview(engine, frame, inbox).show,
         "/deliveries": deliveries.show,
         "/journeys/{journey}": Journey(engine, frame).show,
         "/people": Person(engine, frame).show,
+        "/routing": routing.show,
     }
     if inbox is not None:
         caught = Inbox(engine, frame, inbox)
@@ -46,6 +48,7 @@ def dashboard_routes(engine: Engine, keys: Keys, inbox: LocalInbox | None, tempo
     return [
         *(Route(path, access.guarded(show), methods=["GET"]) for path, show in pages.items()),
         Route("/deliveries/resolve", access.guarded_form(deliveries.resolve), methods=["POST"]),
+        Route("/routing/retry", access.guarded_form(routing.retry), methods=["POST"]),
         Route("/login", access.login, methods=["GET", "POST"]),
         Route("/logout", access.logout, methods=["POST"]),
     ]
