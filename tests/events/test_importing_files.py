@@ -238,6 +238,12 @@ def test_a_database_or_a_query_that_cannot_be_used_is_said(
         assert list(result.rows) == [{"n": 2}]
 
 
+def test_a_query_goes_there_as_it_is_written(shop_database: str, postgres_url: str) -> None:
+    for url in (shop_database, postgres_url):
+        with foreign.query(url, "SELECT 'a%' AS id, ':vip' AS note WHERE 'abc' LIKE 'a%' -- 100 %s :x") as result:
+            assert list(result.rows) == [{"id": "a%", "note": ":vip"}]
+
+
 # ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_exit_codes_say_all_taken_some_refused_unusable(folder: Path, capsys: Any) -> None:
     (folder / "good.csv").write_text("id,email,visits\nana,ana@example.com,3\n")
@@ -254,6 +260,9 @@ def test_exit_codes_say_all_taken_some_refused_unusable(folder: Path, capsys: An
     assert run(["import", "profiles"]) == 2
     assert run(["import", "profiles", "good.csv", "--from", "sqlite://"]) == 2
     assert run(["import", "events", "good.csv", "--timezone", "Mars/Olympus"]) == 2
+    for name in (" ", "x" * 201, "a\nb"):
+        assert run(["import", "events", "good.csv", "--event", name]) == 2
+        assert "--event must be" in capsys.readouterr().err
 
 
 EVENTS = "user_id,event,timestamp,properties.total\nana,Seen,2026-03-01T10:00:00Z,7\n"

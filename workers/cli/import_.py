@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Refusals that are shown where no report was asked for.
 _SHOWN = 10
+#: As of an event that comes in by the API.
+_EVENT_LENGTH = 200
 
 File = Annotated[Path | None, typer.Argument(metavar="FILE", help="A .csv, .tsv, .jsonl or .parquet file.")]
 From = Annotated[
@@ -105,6 +107,8 @@ def events(
     from engine.events.importing.history import History
 
     source = _Source(file=file, url=url, query=query, mapped=_mapped(columns), encoding=encoding)
+    if event is not None and not (event.strip() and event.isprintable() and len(event) <= _EVENT_LENGTH):
+        raise BadInput(f"--event must be the name of an event, of at most {_EVENT_LENGTH} characters")
     with open_installation(project) as installation:
         engine = installation.engine
         taker = EventRows(
