@@ -16,7 +16,7 @@ from engine.errors import StoreUnavailable
 from engine.storage.database import Database
 from engine.storage.sql.prepared import RUNNER, hold, run
 from engine.store import Unit
-from tests.storage.records import delivery, profile
+from tests.storage.records import delivery, event, profile
 from tests.storage.wire import round_trips
 
 
@@ -281,3 +281,19 @@ def test_an_interrupted_statement_costs_its_connection(shared: Database, monkeyp
     with shared.transaction() as unit:
         _find(unit)
         assert _connection(unit).info[RUNNER] is not line
+
+
+def test_a_table_that_has_grown_is_not_read_from_end_to_end_because_it_was_small_once(shared: Database) -> None:
+    """Nobody has analyzed it: the server knows no more of it than its size when it planned."""
+    for first in range(0, 10_000, 50):
+        group = [event(f"ev{number}") for number in range(first, first + 50)]
+        with shared.transaction() as unit:
+            assert unit.events.known([each.event_id for each in group]) == set()
+            unit.events.add_each(group)
+    with shared.transaction() as unit:
+        connection = _connection(unit)
+        ((name,),) = connection.execute(
+            text("SELECT name FROM pg_prepared_statements WHERE statement LIKE 'SELECT events.event_id%unnest%'")
+        )
+        plan = [line for (line,) in connection.execute(text(f"EXPLAIN EXECUTE {name}('{{ev1,ev2}}')"))]
+    assert not any("Seq Scan" in line for line in plan), plan

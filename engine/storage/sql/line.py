@@ -31,6 +31,8 @@ from engine.storage.sql.prepared import RUNNER, Ran, refuse
 
 #: Statements that wait at most: those of a long transaction go before they fill the memory.
 _HELD_AT_MOST = 100
+#: From this transaction of a connection on, plans are made anew whenever twice as many have begun.
+_FIRST_TO_PLAN_ANEW = 8
 #: Statements that the server knows at most, each of which takes memory there.
 _KNOWN_AT_MOST = 100
 
@@ -47,6 +49,7 @@ class _Statement(NamedTuple):
 # READ COMMITTED on purpose: each statement sees what was committed before it began, and so what was before its lock.
 _BEGIN = _Statement("BEGIN ISOLATION LEVEL READ COMMITTED", (), (), ())
 _COMMIT = _Statement("COMMIT", (), (), ())
+_PLAN_ANEW = _Statement("DISCARD PLANS", (), (), ())
 
 
 class Line:
@@ -64,6 +67,7 @@ class Line:
         #: The numbers of the statements that the server knows, the one that was not used for longest first.
         self._numbers: OrderedDict[tuple[str, tuple[int, ...]], int] = OrderedDict()
         self._next_number = 0
+        self._begun = 0
 
     def run(self, sql: str, values: Sequence[Any]) -> Ran:
         """Runs a statement behind those that are held; what came of it. Raises the error of the first that failed."""
@@ -97,6 +101,12 @@ class Line:
         """Begins a transaction."""
         self._doubt()
         self._held = [_BEGIN]
+        self._begun += 1
+        # The server goes on reading a table end to end because it was small when it planned to, until it is analyzed: a
+        # minute or more, in which a new shop's table grows to a hundred times of that. With these no plan is from a
+        # time when less than half of what this connection has done was done. (Powers of two, after a few beginnings.)
+        if self._begun >= _FIRST_TO_PLAN_ANEW and self._begun & (self._begun - 1) == 0:
+            self._held.append(_PLAN_ANEW)
 
     def settle(self) -> None:
         """Runs what is held. Raises the error of the first that failed."""

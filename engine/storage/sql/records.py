@@ -20,7 +20,6 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
-    any_,
     bindparam,
     func,
     select,
@@ -113,7 +112,8 @@ def among(column: Column[Any], name: str) -> dict[str, ColumnElement[bool]]:
     each = func.json_each(bindparam(name, type_=Text)).table_valued("value")
     return {
         "sqlite": column.in_(select(each.c.value)),
-        "postgresql": column == any_(bindparam(name, type_=ARRAY(Text))),
+        # As a join: `= ANY` compares each row of a small table with each of the texts.
+        "postgresql": column.in_(select(func.unnest(bindparam(name, type_=ARRAY(Text))))),
     }
 
 
