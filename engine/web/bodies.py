@@ -33,7 +33,8 @@ class StrictRoute(APIRoute):
 
         async def handle_strictly(request: Request) -> Response:
             body = await read_raw(request, CALL_BYTES)
-            if "json" in request.headers.get("content-type", ""):
+            # Some clients call every request JSON, those without a body, too.
+            if body and "json" in request.headers.get("content-type", ""):
                 check_json(body)
             return await handle(_Read(request, body))
 

@@ -286,6 +286,14 @@ def test_what_no_store_can_hold_is_refused_wherever_json_is_read(
         assert (unit.consents.of(ana), unit.enrollments.of()) == ([], [])
 
 
+def test_a_request_without_a_body_may_call_itself_json(shop: Shop, ana: str, admin: httpx.Client) -> None:
+    called = {"Content-Type": "application/json"}
+    assert admin.get("/v1/profiles/ana", headers=called).status_code == 200
+    assert admin.get("/v1/why?profile=ana", headers=called).status_code == 200
+    assert admin.post("/v1/consents", headers=called).status_code == 400
+    assert admin.delete("/v1/profiles/ana", headers=called).status_code == 200
+
+
 def test_a_body_is_read_no_further_than_its_limit_whoever_sends_it(stranger: httpx.Client) -> None:
     answer = stranger.post("/v1/consents", content=b" " * 32_769, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
