@@ -84,6 +84,8 @@ class StoreUnavailable(SojournError):
 class ChannelError(SojournError):
     """Whatever an adapter raises. `provider`: what it says of the provider, where that is not what its class says."""
 
+    #: What the record of a message says of it.
+    code: str = "failed"
     HEALTH: ClassVar[ProviderHealth] = "unknown"
 
     def __init__(self, message: str, *, provider: ProviderHealth | None = None) -> None:
@@ -94,6 +96,7 @@ class ChannelError(SojournError):
 class TransientChannelError(ChannelError):
     """Try again later; `retry_after` is the provider's own word, where it gave one."""
 
+    code = "unavailable"
     HEALTH = "trouble"
 
     def __init__(
@@ -109,23 +112,27 @@ class PermanentChannelError(ChannelError):
     HEALTH = "works"
 
     def __init__(self, message: str, *, reason: str = "rejected", provider: ProviderHealth | None = None) -> None:
-        self.reason = reason
+        self.reason = self.code = reason
         super().__init__(message, provider=provider)
 
 
 class DoubtfulChannelError(ChannelError):
     """The request was written and no answer came: the provider may have taken the message."""
 
+    code = "no_answer"
     HEALTH = "trouble"
 
 
 class UnsupportedMessage(ChannelError):
     """The channel cannot carry this message (too long, no such media)."""
 
+    code = "unsupported"
+
 
 class ChannelConfigError(ChannelError):
     """The account or the settings are wrong; no retry helps until somebody mends them."""
 
+    code = "account"
     HEALTH = "refuses_us"
 
 

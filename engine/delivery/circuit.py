@@ -62,7 +62,7 @@ def after_failure(
     known = circuit or Circuit(channel=channel)
     # Anyone's adapter may say anything: a database takes no NUL, a terminal should get no escapes.
     said = "".join(character for character in str(error) if character.isprintable())
-    text = f"{type(error).__name__}: {said}"[:_LONGEST_TEXT]
+    text = said[:_LONGEST_TEXT]
     if known.state == "open":
         if known.probing != delivery_id:
             return known  # under way before it opened

@@ -11,7 +11,7 @@ from engine.store import Unit
 
 #: The error of a delivery that the provider may have taken, and that is handed over once more all the same. It stays,
 #: whatever later attempts meet: the first is as doubtful as it was.
-DOUBTED = DoubtfulChannelError.__name__
+DOUBTED = DoubtfulChannelError.code
 
 
 def fail(unit: Unit, delivery: Delivery, decision: Decision, code: str) -> Result:

@@ -105,7 +105,7 @@ class Dispatcher:
                     return self._ask_again(passage, claim, delivery, answer, is_over=is_over)
                 return self._try_again(passage, claim, delivery, answer, is_over=is_over)
             case _:
-                return fail(passage.unit, delivery, claim.decision, type(answer).__name__)
+                return fail(passage.unit, delivery, claim.decision, answer.code)
 
     def record_resent(
         self, unit: Unit, profile: Profile | None, claim: Claim, answer: SendResult | ChannelError, now: datetime
@@ -117,7 +117,7 @@ class Dispatcher:
             return self._record_sent(unit, known, claim, answer, now)
         if isinstance(answer, PermanentChannelError) and profile is not None:
             self._heed(unit, profile, known, answer.reason, now)
-        after = replace(known, attempts=known.attempts + 1, error=type(answer).__name__)
+        after = replace(known, attempts=known.attempts + 1, error=answer.code)
         unit.deliveries.save(after)
         return after
 
@@ -134,7 +134,7 @@ class Dispatcher:
                 fail(unit, delivery, claim.decision, answer.reason)
             case _:
                 # In doubt, too: whoever sent it sees whether it comes, and nothing of it waits for anybody.
-                fail(unit, delivery, claim.decision, type(answer).__name__)
+                fail(unit, delivery, claim.decision, answer.code)
         return unit.deliveries.find(delivery.delivery_id) or delivery
 
     def _learn(self, unit: Unit, delivery: Delivery, answer: SendResult | ChannelError, now: datetime) -> None:
@@ -178,7 +178,7 @@ class Dispatcher:
     def _try_again(
         self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError, *, is_over: bool
     ) -> Result | Claim:
-        code = DOUBTED if delivery.error == DOUBTED else type(error).__name__
+        code = DOUBTED if delivery.error == DOUBTED else error.code
         waiting = replace(delivery, status="retrying", error=code)
         if is_over:
             return self._give_up(passage, claim, waiting)
@@ -208,7 +208,7 @@ class Dispatcher:
         until = self._next_try(passage, delivery, error)
         if is_over or until is None or not self.claims.can_repeat(delivery, until):
             return doubt(passage.unit, delivery, claim.decision)
-        passage.unit.deliveries.save(replace(delivery, status="claimed", error=type(error).__name__))
+        passage.unit.deliveries.save(replace(delivery, status="claimed", error=error.code))
         passage.unit.deliveries.decide(replace(claim.decision, until=until))
         return WaitUntil(until=until, why="retry")
 

@@ -392,7 +392,7 @@ def test_an_outage_is_retried_after_30_seconds_doubling_to_10_minutes_for_a_day(
     assert set(seconds[7:-1]) == {600}
     assert shop.now == after(hours=24), "the last try is made when the time is over, not before"
     assert results[-1] == Sent(outcome="failed")
-    assert (shop.delivery().status, shop.delivery().error) == ("failed", "TransientChannelError")
+    assert (shop.delivery().status, shop.delivery().error) == ("failed", "unavailable")
     assert shop.outcomes() == ["failed"]
 
 

@@ -220,7 +220,7 @@ def test_nobody_can_have_opened_what_was_held_out(desk: Desk) -> None:
 @pytest.mark.parametrize("status", ["claimed", "retrying", "in_doubt", "failed"])
 def test_a_receipt_proves_that_the_provider_has_it_whatever_we_believed(desk: Desk, status: Status) -> None:
     """Else a message that the provider took, and answered badly for, would be sent a second time."""
-    desk.unit.deliveries.save(replace(MAIL, status=status, sent_at=None, error="TransientChannelError"))
+    desk.unit.deliveries.save(replace(MAIL, status=status, sent_at=None, error="unavailable"))
     desk.take("opened", delivery_id="d1")
     desk.take("delivered", delivery_id="d1")
     assert desk.unit.deliveries.find("d1") == replace(MAIL, status="opened", sent_at=NOW)

@@ -241,7 +241,7 @@ def test_channels_tells_how_each_provider_does(sojourn: Sojourn, shop: Path) -> 
     (row,) = json.loads(out)["channels"]
     assert (row["channel"], row["state"], row["since"], row["waiting"]) == ("email", "works", None, 0)
     at = datetime(2026, 3, 2, 10, tzinfo=UTC)
-    refused = "ChannelConfigError: http 401: bad_credentials"
+    refused = "http 401: bad_credentials"
     with opened(shop) as installation, installation.store.transaction() as unit:
         known = Circuit(channel="email", state="open", reason="account", error=refused, opened_at=at, probe_at=at)
         unit.circuits.save(known)
