@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import zoneinfo
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any, Literal, cast
@@ -71,7 +71,7 @@ class Intake:
 
     def people(self, unit: Unit, identifiers: Iterable[tuple[IdentifierKind, str]]) -> None:
         """Takes the locks of all these people, in one order for every caller, so that no two wait for each other."""
-        self._lock(unit, set(identifiers))
+        self._lock(unit, set(identifiers), lambda _: None)
 
     def gather(
         self,
@@ -87,7 +87,7 @@ class Intake:
         `changing`: those of them whose profiles the calls may change, and not only add to. `event_ids`: of all events
         that the calls may store (`tracked_id`, `identified_id`).
         """
-        locked, owners = self._lock(unit, identifiers)
+        locked, owners = self._lock(unit, identifiers, lambda soon: soon.events.known(event_ids))
         return Gathering(
             unit,
             locked=set(locked.values()),
@@ -99,9 +99,9 @@ class Intake:
         )
 
     def _lock(
-        self, unit: Unit, people: Collection[tuple[IdentifierKind, str]]
+        self, unit: Unit, people: Collection[tuple[IdentifierKind, str]], reads: Callable[[Unit], object]
     ) -> tuple[dict[tuple[str, str], str], dict[tuple[str, str], str]]:
-        """What was locked for each identifier, and whose each is that is somebody's."""
+        """What was locked for each identifier, and whose each is that is somebody's. `reads`: what is read next."""
         values: dict[str, list[str]] = {}
         for kind, value in people:
             values.setdefault(kind, []).append(value)
@@ -118,6 +118,7 @@ class Intake:
             (kind, value): owned.get((kind, value)) or ids.profile_id(self._key, kind, value) for kind, value in people
         }
         may_have_changed = unit.lock_each(sorted(set(locked.values())))
+        unit.expect(reads)
         return locked, owners() if may_have_changed else owned
 
     def ensure(self, unit: Unit, kind: IdentifierKind, value: str, now: datetime) -> Profile:
