@@ -16,7 +16,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         described = get_openapi(title=app.title, version="1", routes=app.routes)
         paths = described["paths"]
-        paths |= {f"/v1/{name}": _intake(name, _call(name)) for name in TYPES}
+        paths |= {f"/v1/{name}": _intake(name, _named(name)) for name in TYPES}
         paths |= {f"/v1/{name}": _intake(name, _BATCH) for name in ("batch", "import")}
         for operation in (operation for path in paths.values() for operation in path.values()):
             operation["security"] = [{"basic": []}, {"bearer": []}]
@@ -72,6 +72,10 @@ def _schema_name(type: CallType) -> str:
     return f"{type.title()}Call"
 
 
+def _named(type: CallType) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{_schema_name(type)}"}
+
+
 _TEXT = {"type": "string"}
 _OBJECT = {"type": ["object", "null"]}
 _ID = {"type": ["string", "integer"], "maxLength": ID_LENGTH}
@@ -93,7 +97,7 @@ _BATCH = {
             "items": {
                 "allOf": [
                     {"type": "object", "properties": {"type": {"enum": [*TYPES]}}, "required": ["type"]},
-                    {"anyOf": [{"$ref": f"#/components/schemas/{_schema_name(name)}"} for name in TYPES]},
+                    {"anyOf": [_named(name) for name in TYPES]},
                 ]
             },
         },

@@ -169,7 +169,7 @@ def _built(path: str, drawn: tuple[Any, ...]) -> tuple[str, str, bytes | None, d
     query = "&".join(
         f"{name}={quote(str(value).encode('utf-8', 'surrogatepass'), safe='')}" for name, value in asked.items()
     )
-    headers = {} if body is None else {"Content-Type": kind}
+    headers = {"Content-Type": kind}
     return method, f"{path}?{query}" if query else path, body, headers
 
 
