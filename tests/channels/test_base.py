@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from channels.base import (
     AdapterContext,
     AdapterSettings,
     ChannelAdapter,
+    Meaning,
     Secret,
     Text,
     channel_error,
@@ -20,7 +22,14 @@ from channels.base import (
 from channels.http import parse_retry_after, status_meaning
 from channels.testing.contract import MOMENT, WEBHOOK_URL
 from channels.testing.exhibit import sample_message
-from engine.delivery.message import Capabilities, Message, Receipt, SendResult, WebhookRequest
+from engine.delivery.message import (
+    PERMANENT_REASONS,
+    Capabilities,
+    Message,
+    Receipt,
+    SendResult,
+    WebhookRequest,
+)
 from engine.errors import (
     ChannelConfigError,
     DoubtfulChannelError,
@@ -168,6 +177,16 @@ NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 )
 def test_a_wait_is_read_in_seconds_and_as_a_date(value: str, wait: timedelta | None) -> None:
     assert parse_retry_after(value, NOW) == wait
+
+
+def test_a_meaning_says_what_it_tells_of_the_provider() -> None:
+    told = {meaning: channel_error(meaning, "no").provider for meaning in get_args(Meaning)}
+    assert told == {
+        "transient": "trouble", "doubtful": "trouble", "forbidden": "trouble",
+        "config": "refuses_us",
+        "unsupported": "unknown",
+        **dict.fromkeys(("busy", "unserved", *PERMANENT_REASONS), "works"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
