@@ -40,6 +40,8 @@ _FIRST_RETRY = timedelta(seconds=30)
 _LONGEST_RETRY = timedelta(minutes=10)
 #: A provider that says "at once" is given this long all the same.
 _SHORTEST_RETRY = timedelta(seconds=1)
+#: A provider that says "soon" is taken at its word so often; then we wait as long as without it, if that is longer.
+_BELIEVED = 10
 
 
 class Dispatcher:
@@ -221,6 +223,7 @@ class Dispatcher:
         rounds = delivery.attempts // 2 if self._project.channels[delivery.channel].backup else delivery.attempts
         delay = doubled(_FIRST_RETRY, max(rounds, 1) - 1, _LONGEST_RETRY)
         if isinstance(error, TransientChannelError) and error.retry_after is not None:
-            delay = max(error.retry_after, _SHORTEST_RETRY)
+            said = max(error.retry_after, _SHORTEST_RETRY)
+            delay = said if rounds <= _BELIEVED else max(said, delay)
         until: datetime = min(passage.now + delay, limit)
         return until

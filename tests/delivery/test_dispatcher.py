@@ -419,6 +419,16 @@ def test_the_providers_own_word_on_when_to_try_again_is_heeded_within_reason(
     assert shop.perform(enrollment) == WaitUntil(until=NOW + heeded, why="retry")
 
 
+def test_a_provider_that_says_soon_for_ever_is_not_asked_for_ever(any_store: Store) -> None:
+    """Ten times it is taken at its word; without that it would be asked 12,000 times in the 24 hours."""
+    provider = ScriptedProvider("email", *[TransientChannelError("busy", retry_after=timedelta(seconds=7))] * 1000)
+    shop, enrollment = open_shop(any_store, provider)
+    results = perform_until_settled(shop, enrollment)
+    assert results[-1] == Sent(outcome="failed")
+    assert waits(results)[:12] == [*[timedelta(seconds=7)] * 10, *[timedelta(minutes=10)] * 2]
+    assert len(provider.handed) < 160
+
+
 def test_every_retry_is_decided_anew(any_store: Store) -> None:
     shop, enrollment = open_shop(any_store, ScriptedProvider("email", OUT))
     shop.perform(enrollment)
