@@ -159,6 +159,8 @@ def _open(url: URL) -> Engine:
             # As many as one process's threads keep busy; more are opened for a moment, at the price of a connection.
             pool_size=16,
             max_overflow=16,
+            # The one that was used last: a connection's server process knows the statements that it was asked before.
+            pool_use_lifo=True,
             pool_timeout=PATIENCE_SECONDS,
             **common,
         )
