@@ -53,6 +53,7 @@ def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(prepared, "run", noting(prepared.run))
+            patch.setattr(prepared, "read", noting(prepared.read))
             patch.setattr(prepared, "hold", noting(prepared.hold))
             yield seen
     finally:
