@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from engine.errors import SojournError
 from engine.web.access import Keys
 from engine.web.api import api_routes
+from engine.web.bodies import is_json
 from engine.web.commits import Commits
 from engine.web.dashboard.inbox import LocalInbox
 from engine.web.dashboard.routes import dashboard_routes
@@ -116,7 +117,7 @@ async def _answer_test(_: Request, error: Exception) -> Response:  # noqa: ARG00
 
 async def _answer_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), "registered for these alone"
-    if any(row["loc"] == ("body",) for row in error.errors()) and "json" not in request.headers.get("content-type", ""):
+    if any(row["loc"] == ("body",) for row in error.errors()) and not is_json(request):
         needed = "the body must be a JSON object, sent with `Content-Type: application/json`"
         return problem(Refused(415, "content_type", needed))
     # The place and the rule; never the input, which may be anybody's data.

@@ -34,7 +34,7 @@ class StrictRoute(APIRoute):
         async def handle_strictly(request: Request) -> Response:
             body = await read_raw(request, CALL_BYTES)
             # Some clients call every request JSON, those without a body, too.
-            if body and "json" in request.headers.get("content-type", ""):
+            if body and is_json(request):
                 check_json(body)
             return await handle(_Read(request, body))
 
@@ -50,6 +50,11 @@ class _Read(Request):
 
     async def body(self) -> bytes:
         return self._content
+
+
+def is_json(request: Request) -> bool:
+    """Whether it calls its body JSON, in whatever letters."""
+    return "json" in request.headers.get("content-type", "").lower()
 
 
 async def read_raw(request: Request, limit: int) -> bytes:

@@ -44,6 +44,15 @@ def test_only_ops_resolve_what_is_in_doubt(shop: Shop, stranger: httpx.Client, s
 
 
 @pytest.mark.parametrize(("method", "path", "body", "allowed"), CALLS, ids=[row[1] for row in CALLS])
+def test_a_key_that_is_no_text_is_unknown(
+    stranger: httpx.Client, method: str, path: str, body: dict[str, Any], allowed: set[Scope]
+) -> None:
+    for offered in (b"Basic \xe9", b"Basic ?", b"Basic /w==", b"Bearer \xe9"):
+        answer = stranger.request(method, path, headers=[(b"Authorization", offered)], **body)
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(("method", "path", "body", "allowed"), CALLS, ids=[row[1] for row in CALLS])
 def test_each_call_takes_the_scopes_that_it_needs_and_no_others(
     shop: Shop, stranger: httpx.Client, method: str, path: str, body: dict[str, Any], allowed: set[Scope]
 ) -> None:
@@ -284,6 +293,15 @@ def test_what_no_store_can_hold_is_refused_wherever_json_is_read(
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_input")
     with shop.store.transaction() as unit:
         assert (unit.consents.of(ana), unit.enrollments.of()) == ([], [])
+
+
+@pytest.mark.parametrize("kind", ["application/JSON", "Application/Json; charset=utf-8", "application/vnd.shop+JSON"])
+def test_json_is_json_in_whatever_letters_it_is_called_so(shop: Shop, ana: str, admin: httpx.Client, kind: str) -> None:
+    body = r'{"user_id": "ana", "action": "withdraw", "source": "c\u0000rm"}'
+    answer = admin.post("/v1/consents", content=body, headers={"Content-Type": kind})
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the body holds U+0000")
+    with shop.store.transaction() as unit:
+        assert unit.consents.of(ana) == []
 
 
 def test_a_request_without_a_body_may_call_itself_json(shop: Shop, ana: str, admin: httpx.Client) -> None:
