@@ -120,19 +120,23 @@ class Smtp(ChannelAdapter[SmtpSettings]):
 
     def _hand_over(self, connection: smtplib.SMTP, sender: str, to: str, content: bytes) -> None:
         size = [f"SIZE={len(content)}"] if connection.has_extn("size") else []
-        self._expect(250, "sender", *self._ask(lambda: connection.mail(sender, size)))
-        self._expect(250, "recipient", *self._ask(lambda: connection.rcpt(to)))
-        self._expect(354, "message", *self._ask(lambda: connection.docmd("DATA")))
+        self._expect(2, "sender", *self._ask(lambda: connection.mail(sender, size)))
+        self._expect(2, "recipient", *self._ask(lambda: connection.rcpt(to)))
+        self._expect(3, "message", *self._ask(lambda: connection.docmd("DATA")))
         try:
             # A line that is a lone dot ends the message, so a dot at a line's beginning is doubled.
             connection.send(re.sub(rb"(?m)^\.", b"..", content.rstrip(b"\r\n") + b"\r\n") + b".\r\n")
             code, reply = connection.getreply()
+            if code // 100 not in (2, 4, 5):
+                # Neither yes nor no; and whatever came next would be taken for the answer to something else.
+                connection.close()
+                raise smtplib.SMTPResponseException(code, reply)
         except OSError as error:
             failure = channel_error(
-                "doubtful", f"smtp lost the connection after the message was sent ({type(error).__name__})"
+                "doubtful", f"smtp got no answer after the message was sent ({type(error).__name__})"
             )
         else:
-            return self._expect(250, "message", code, reply)
+            return self._expect(2, "message", code, reply)
         raise failure
 
     @staticmethod
@@ -146,7 +150,8 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         raise failure
 
     def _expect(self, wanted: int, stage: Stage, code: int, reply: bytes) -> None:
-        if code != wanted:
+        """Raises unless the code begins with that digit, which is what says yes or no (RFC 5321, 4.3.2)."""
+        if code // 100 != wanted:
             raise self.refusal(stage, code, reply)
 
     def refusal(self, stage: Stage, code: int, reply: bytes) -> ChannelError:

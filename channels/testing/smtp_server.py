@@ -100,27 +100,25 @@ class ScriptedSmtp:
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if self.sender:
-            return self.sender
-        envelope.mail_from = address
-        return "250 2.1.0 OK"
+        if not _is_no(self.sender):
+            envelope.mail_from = address
+        return self.sender or "250 2.1.0 OK"
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if self.cut == "recipient":
             _abort(server)
-        if self.recipient:
-            return self.recipient
-        envelope.rcpt_tos.append(address)
-        return "250 2.1.5 OK"
+        if not _is_no(self.recipient):
+            envelope.rcpt_tos.append(address)
+        return self.recipient or "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.silent:
             await asyncio.sleep(5)
         if self.cut == "message":
             _abort(server)
-        if self.message:
+        if _is_no(self.message):
             return self.message
         self.taken.append(
             TakenMail(
@@ -129,7 +127,7 @@ class ScriptedSmtp:
                 content=bytes(envelope.original_content or b""),
             )
         )
-        return "250 2.0.0 OK"
+        return self.message or "250 2.0.0 OK"
 
     def _authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
@@ -138,6 +136,10 @@ class ScriptedSmtp:
         if is_right and isinstance(data, LoginPassword):
             self.signed_in.append(data.login.decode())
         return AuthResult(success=is_right, handled=False)
+
+
+def _is_no(reply: str) -> bool:
+    return bool(reply) and not reply.startswith("2")
 
 
 def _abort(server: SMTP) -> None:

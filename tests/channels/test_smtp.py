@@ -278,6 +278,27 @@ def test_a_reply_to_the_sender_has_its_meaning(reply: str, expected: tuple[type[
     assert outcome(sender=reply) == expected
 
 
+@pytest.mark.parametrize(
+    ("stage", "reply"),
+    [
+        ("sender", "251 Fine"),
+        ("recipient", "251 User not local; will forward"),
+        ("recipient", "252 Cannot verify, but will try"),
+        ("message", "200 Taken"),
+    ],
+)
+def test_any_reply_that_begins_with_two_is_a_yes(stage: str, reply: str) -> None:
+    server = ScriptedSmtp(**{stage: reply})  # type: ignore[arg-type]
+    with sending_to(server) as adapter:
+        adapter.send(TestSmtp().message())
+    assert len(server.taken) == 1
+
+
+def test_a_reply_to_the_message_that_is_none_leaves_it_in_doubt() -> None:
+    for reply in ("what was that?", "354 Go on"):
+        assert isinstance(failure(ScriptedSmtp(message=reply)), DoubtfulChannelError)
+
+
 def test_a_connection_lost_before_the_message_is_transient_and_after_it_doubtful() -> None:
     assert isinstance(failure(ScriptedSmtp(cut="recipient")), TransientChannelError)
     assert isinstance(failure(ScriptedSmtp(cut="message")), DoubtfulChannelError)
