@@ -83,8 +83,9 @@ class Claims:
 
     def decide_again(self, passage: Passage, known: Delivery, via: str | None = None) -> Result | Claim:
         """The gate for a message that was claimed before: it stays with its channel, and in doubt with its provider."""
+        before = known
         is_doubtful = known.status == "claimed" and self.can_repeat(known, passage.now)
-        if known.status == "claimed":
+        if known.status == "claimed" and not is_doubtful:
             known = replace(known, error=DOUBTED)
         # The place that it holds under the caps is its own.
         passage.unit.deliveries.save(replace(known, status="retrying"))
@@ -92,7 +93,8 @@ class Claims:
         if verdict.outcome is None:
             return self._claim(passage, verdict, known, known.via if is_doubtful else via, is_doubtful=is_doubtful)
         if verdict.outcome in ("quiet", "capped") and self._waits(passage, verdict):
-            passage.unit.deliveries.save(known)
+            # It is not handed over yet: what is resent once is resent then.
+            passage.unit.deliveries.save(before)
             self._write(passage, [verdict])
             return WaitUntil(until=verdict.until, why=verdict.outcome)
         return self._refuse_again(passage, known, verdict)

@@ -11,7 +11,7 @@ from threading import Barrier, Thread
 import pytest
 
 from engine.delivery.circuit import OPENS_AFTER, Circuit, after_failure
-from engine.delivery.message import Message, SendResult
+from engine.delivery.message import Capabilities, Message, SendResult
 from engine.enrollment.model import Enrollment
 from engine.errors import (
     ChannelConfigError,
@@ -333,6 +333,23 @@ def test_a_message_in_doubt_waits_for_its_own_provider(any_store: Store) -> None
     assert (shop.delivery("person0").status, shop.outcomes("person0")) == ("claimed", ["in_doubt"])
     assert backup.handed == []
     shop.now = after(seconds=30)
+    assert shop.perform(only, attempt=2) == SENT
+
+
+def test_a_claim_whose_key_is_forgotten_while_the_provider_is_out_is_resent_as_its_author_says(
+    any_store: Store,
+) -> None:
+    provider = Provider(lambda _: None)
+    provider.capabilities = Capabilities(kind="email", has_idempotency=True, key_lasts=timedelta(minutes=15))
+    shop = open_shop(any_store, provider, send(topic="orders"))
+    (only,) = people(shop, 1)
+    provider.answers.append(Crashed())
+    with pytest.raises(Crashed):
+        shop.perform(only)
+    with shop.store.transaction() as unit:
+        unit.circuits.save(Circuit(channel="email", state="open", opened_at=NOW, probe_at=after(minutes=20)))
+    assert shop.perform(only) == WaitUntil(until=DAY, why="retry")
+    shop.now = after(minutes=20)
     assert shop.perform(only, attempt=2) == SENT
 
 

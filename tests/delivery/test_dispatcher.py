@@ -261,6 +261,16 @@ def test_a_claim_found_again_in_quiet_hours_waits_for_their_end(any_store: Store
     assert len(shop.received) == 1
 
 
+def test_a_claim_that_its_author_has_resent_is_resent_after_quiet_hours_too(any_store: Store) -> None:
+    quiet = (QuietHours(from_="11:30", to="12:00"),)
+    shop, enrollment = open_shop(any_store, ScriptedProvider(), send(in_doubt="resend"), quiet_hours=quiet)
+    crash_after_claim(shop, enrollment, taken=False)
+    shop.now = after(minutes=40)
+    assert shop.perform(enrollment) == WaitUntil(until=after(hours=1), why="quiet")
+    shop.now = after(hours=1)
+    assert shop.perform(enrollment, attempt=2) == SENT
+
+
 def test_a_claim_whose_enrollment_has_ended_is_in_doubt_and_not_forgotten(any_store: Store) -> None:
     shop, enrollment = open_shop(any_store, ScriptedProvider(**KEYED))
     crash_after_claim(shop, enrollment, taken=True)
