@@ -99,7 +99,7 @@ class Dispatcher:
         match answer:
             case PermanentChannelError():
                 self._heed(passage.unit, passage.profile, delivery, answer.reason, passage.now)
-                return fail(passage.unit, delivery, claim.decision, answer.reason)
+                return self._refused(passage, claim, delivery, answer)
             case DoubtfulChannelError() if not self.claims.is_resent(passage, delivery):
                 return self._ask_again(passage, claim, delivery, answer, is_over=is_over)
             case TransientChannelError() | DoubtfulChannelError() | ChannelConfigError():
@@ -107,7 +107,7 @@ class Dispatcher:
                     return self._ask_again(passage, claim, delivery, answer, is_over=is_over)
                 return self._try_again(passage, claim, delivery, answer, is_over=is_over)
             case _:
-                return fail(passage.unit, delivery, claim.decision, answer.code)
+                return self._refused(passage, claim, delivery, answer)
 
     def record_resent(
         self, unit: Unit, profile: Profile | None, claim: Claim, answer: SendResult | ChannelError, now: datetime
@@ -177,13 +177,21 @@ class Dispatcher:
                 return
         self._ledger.suppress(unit, channel=channel.name, address=delivery.to, kind=kind, source=source, now=now)
 
+    def _refused(self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError) -> Result:
+        """No retry helps. A provider that knows our key, if it was asked, has spoken of every attempt."""
+        if not claim.is_doubtful:
+            return self._give_up(passage, claim, delivery, error.code)
+        if error.provider == "unknown":
+            return doubt(passage.unit, delivery, claim.decision)
+        return fail(passage.unit, delivery, claim.decision, error.code)
+
     def _try_again(
         self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError, *, is_over: bool
     ) -> Result | Claim:
         code = DOUBTED if delivery.error == DOUBTED else error.code
         waiting = replace(delivery, status="retrying", error=code)
         if is_over:
-            return self._give_up(passage, claim, waiting)
+            return self._give_up(passage, claim, waiting, code)
         passage.unit.deliveries.save(waiting)
         backup = self._project.channels[delivery.channel].backup if delivery.via == delivery.channel else None
         if isinstance(error, TransientChannelError) and error.provider == "works":
@@ -192,16 +200,16 @@ class Dispatcher:
             return self.claims.decide_again(passage, waiting, via=backup)
         until = self._next_try(passage, delivery, error)
         if until is None:
-            return self._give_up(passage, claim, waiting)
+            return self._give_up(passage, claim, waiting, code)
         passage.unit.deliveries.decide(replace(claim.decision, outcome="failed", until=until))
         return WaitUntil(until=until, why="retry")
 
     @staticmethod
-    def _give_up(passage: Passage, claim: Claim, waiting: Delivery) -> Result:
+    def _give_up(passage: Passage, claim: Claim, delivery: Delivery, code: str) -> Result:
         """It will not be tried again: it has failed, unless an earlier attempt may have got through."""
-        if waiting.error == DOUBTED:
-            return doubt(passage.unit, waiting, claim.decision)
-        return fail(passage.unit, waiting, claim.decision, str(waiting.error))
+        if delivery.error == DOUBTED:
+            return doubt(passage.unit, delivery, claim.decision)
+        return fail(passage.unit, delivery, claim.decision, code)
 
     def _ask_again(
         self, passage: Passage, claim: Claim, delivery: Delivery, error: ChannelError, *, is_over: bool

@@ -207,7 +207,8 @@ class Model:
             case "ok":
                 return _put(world, job, row._replace(status="sent", at=now)), "sent"
             case "no":
-                return _put(world, job, row._replace(status="failed")), "failed"
+                end = "in_doubt" if under.is_doubted else "failed"
+                return _put(world, job, row._replace(status=end)), end
             case "lost" if self._jobs[job].is_marketing or under.is_doubted:
                 return _put(world, job, row._replace(status="in_doubt")), "in_doubt"
             case "lost" | "out":

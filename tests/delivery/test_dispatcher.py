@@ -17,7 +17,7 @@ from engine.errors import (
     UnsupportedMessage,
 )
 from engine.plan.effects import Result, Sent, WaitUntil
-from engine.plan.model import Otherwise
+from engine.plan.model import Otherwise, Outcome
 from engine.project import Cap, QuietHours
 from engine.rendering.sms_parts import sms_size
 from engine.storage.memory import MemoryStore
@@ -192,6 +192,34 @@ def test_a_worker_that_dies_with_each_attempt_resends_once(any_store: Store) -> 
     crash_after_claim(shop, enrollment, taken=True)
     assert shop.perform(enrollment) == Sent(outcome="in_doubt")
     assert len(shop.received) == 2
+
+
+@pytest.mark.parametrize("error", [PermanentChannelError("no"), UnsupportedMessage("too long")])
+@pytest.mark.parametrize("by", ["the same provider", "the backup"])
+def test_what_may_have_gone_is_in_doubt_although_its_resending_is_refused(
+    any_store: Store, error: Exception, by: str
+) -> None:
+    """The first attempt is as doubtful as it was: `failed` would be a guess."""
+    step = send(in_doubt="resend")
+    if by == "the backup":
+        shop, enrollment = open_backed(any_store, step, **backed(NO_ANSWER, backup=ScriptedProvider("email", error)))
+    else:
+        shop, enrollment = open_shop(any_store, ScriptedProvider("email", NO_ANSWER, error), step)
+    assert perform_until_settled(shop, enrollment)[-1] == Sent(outcome="in_doubt")
+    assert (shop.delivery().status, shop.outcomes()) == ("in_doubt", ["in_doubt"])
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(PermanentChannelError("no"), "failed"), (UnsupportedMessage("too long"), "in_doubt")]
+)
+def test_a_provider_that_knows_our_key_ends_the_doubt_where_it_was_asked(
+    any_store: Store, error: Exception, outcome: Outcome
+) -> None:
+    shop, enrollment = open_shop(any_store, ScriptedProvider(**KEYED))
+    crash_after_claim(shop, enrollment, taken=False)
+    shop.providers["email"].answers.append(error)
+    assert shop.perform(enrollment) == Sent(outcome=outcome)
+    assert shop.delivery().status == outcome
 
 
 @pytest.mark.parametrize("end", ["expiry", "exit", "withdrawal"])
