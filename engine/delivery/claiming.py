@@ -163,6 +163,7 @@ class Claims:
                 return self._claim(passage, verdict)
         self._write(passage, held)
         if out:
+            self._write(passage, [_passed_over(each) for each in out[1:]])
             return self._claim(passage, out[0])
         first = held[0]
         waiting = next((each for each in held if each.outcome == "quiet" and self._waits(passage, each)), None)

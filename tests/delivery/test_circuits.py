@@ -408,6 +408,17 @@ def test_where_no_other_may_go_it_waits_for_the_first_that_is_out(any_store: Sto
     assert len(provider.taken) == OPENS_AFTER + 1
 
 
+def test_where_all_of_a_list_are_out_each_is_recorded_and_the_first_is_waited_for(any_store: Store) -> None:
+    shop = open_shop(any_store, Provider(lambda _: None), send(channels=("email", "sms")))
+    with shop.store.transaction() as unit:
+        for name in ("email", "sms"):
+            unit.circuits.save(Circuit(channel=name, state="open", opened_at=NOW, probe_at=after(minutes=5)))
+    (only,) = people(shop, 1)
+    assert shop.perform(only) == WaitUntil(until=DAY, why="retry")
+    decisions = {each.channel: (each.outcome, each.inputs["circuit"]) for each in shop.decisions("person0")}
+    assert decisions == {"email": ("failed", "open"), "sms": ("failed", "open")}
+
+
 # ── the account ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_a_refused_account_stops_the_channel_and_not_the_people_and_is_told_loudly(
     any_store: Store, caplog: pytest.LogCaptureFixture
