@@ -203,6 +203,9 @@ class Model:
     def _record(self, world: World, now: int, job: int, under: _Under, answer: Answer) -> tuple[World, str | _Under]:
         row = world.rows[job]
         assert row is not None
+        if row.status == "in_doubt" and answer == "out":
+            # The other worker has told the journey, which has gone on: nobody would come back.
+            return _put(world, job, row._replace(status="failed")), "failed"
         match answer:
             case "ok":
                 return _put(world, job, row._replace(status="sent", at=now)), "sent"

@@ -238,6 +238,44 @@ def test_what_may_have_gone_is_in_doubt_and_not_failed_when_it_is_tried_no_more(
     assert shop.delivery().status == "in_doubt"
 
 
+@pytest.mark.parametrize(("topic", "outcome"), [("news", "failed"), ("orders", "sent")])
+def test_a_worker_that_was_given_up_and_answers_late_begins_nothing(
+    any_store: Store, topic: str, outcome: Outcome
+) -> None:
+    """Its step was performed again meanwhile, and the journey has gone on: nobody would come back for a retry."""
+    provider = ScriptedProvider()
+    shop, enrollment = open_shop(any_store, provider, send(topic=topic))
+    heard: list[Result] = []
+
+    def slowly(_: Message) -> None:
+        shop.now = after(seconds=31)
+        heard.append(shop.perform(enrollment, reached_at=NOW))
+        raise OUT
+
+    provider.answers.append(slowly)
+    shop.perform(enrollment)
+    assert heard == [SENT if topic == "orders" else Sent(outcome="in_doubt")]
+    assert (shop.delivery().status, shop.outcomes()) == (outcome, [outcome])
+    assert shop.enrollments()[0].waiting is None
+
+
+def test_a_worker_that_was_given_up_leaves_the_message_to_whoever_has_it_now(any_store: Store) -> None:
+    """It is resent once: the backup, too, would be one too many."""
+    provider = ScriptedProvider()
+    shop, enrollment = open_backed(any_store, send(topic="orders"), **(backed() | {"providers": {"email": provider}}))
+
+    def slowly(_: Message) -> None:
+        shop.now = after(seconds=31)
+        with pytest.raises(Crashed):
+            shop.perform(enrollment, reached_at=NOW)
+        raise OUT
+
+    provider.answers += [slowly, Crashed()]
+    shop.perform(enrollment)
+    assert shop.providers["email_backup"].handed == []
+    assert (shop.delivery().status, shop.delivery().claimed_at) == ("claimed", after(seconds=31))
+
+
 @pytest.mark.parametrize("topic", ["news", "orders"])
 @pytest.mark.parametrize("taken", [True, False])
 def test_with_the_providers_own_key_it_is_handed_over_again(any_store: Store, topic: str, taken: bool) -> None:
