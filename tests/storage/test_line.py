@@ -99,6 +99,17 @@ def test_reads_that_were_expected_are_answered_together(shared: Database, tmp_pa
     assert len(trips) == 5
 
 
+def test_a_read_of_one_row_may_be_expected_like_any_other(shared: Database, tmp_path: Path) -> None:
+    with shared.transaction() as unit:
+        unit.profiles.save(profile(external_id="ana"))
+    with round_trips(shared, tmp_path) as trips, shared.transaction() as unit:
+        unit.expect(lambda soon: soon.profiles.owners("external", ["ana", "ben"]))
+        assert unit.enrollments.find("e1") is None
+        assert unit.profiles.owners("external", ["ana", "ben"]) == {"ana": "p1"}
+    # A question and the end of the transaction.
+    assert len(trips) == 2
+
+
 def test_nobody_waits_for_what_was_expected_and_is_not_asked_for(shared: Database, tmp_path: Path) -> None:
     with round_trips(shared, tmp_path) as trips:
         _work(shared, _expect_both)

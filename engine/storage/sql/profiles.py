@@ -122,7 +122,7 @@ class SqlProfiles:
 
     def owners(self, kind: str, values: Collection[str]) -> dict[str, str]:
         asked = {"kind": kind, "values": listed(self._connection, values)}
-        ((found,),) = _OWNERS[self._connection.dialect.name].rows(self._connection, asked)
+        found: dict[str, str] | None = _OWNERS[self._connection.dialect.name].value(self._connection, asked)
         return found or {}
 
     def save(self, profile: Profile) -> None:
