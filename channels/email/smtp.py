@@ -9,7 +9,7 @@ import smtplib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
@@ -27,12 +27,14 @@ from channels.base import (
 )
 from channels.email.mime import compose, split_address
 from engine.delivery.message import Capabilities, Message, SendResult
-from engine.errors import ChannelError
+from engine.errors import ChannelError, TransientChannelError
 
 CONNECT_SECONDS = 5.0
 REPLY_SECONDS = 15.0
 #: At a time: few servers grant one client more than 20 or so.
 CONNECTIONS = 16
+#: For one of them to come free. A worker that takes half a minute for a message is given up, and another hands it over.
+WAIT_SECONDS = 15.0
 
 Tls = Literal["none", "starttls", "implicit"]
 Stage = Literal["greeting", "sign-in", "sender", "recipient", "message"]
@@ -104,7 +106,7 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         sender = required_sender(message.from_, self.settings.from_)
         mail = self.composed(lambda: compose(message, sender, datetime.now(UTC)))
         content = self.composed(mail.as_bytes)
-        with self._free:
+        with self._turn():
             connection = self._take()
             try:
                 self._hand_over(connection, split_address(sender)[1], str(mail["To"]), content)
@@ -182,6 +184,17 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         return by_status or "rejected"
 
     # Connections
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The right to one connection."""
+        if not self._free.acquire(timeout=WAIT_SECONDS):
+            # Our own crowd: it says nothing of the server.
+            raise TransientChannelError("smtp: no connection came free: nothing was sent", provider="unknown")
+        try:
+            yield
+        finally:
+            self._free.release()
 
     def _take(self) -> smtplib.SMTP:
         """A connection for the caller alone: a living idle one, else a new one."""

@@ -341,6 +341,20 @@ def test_threads_send_at_once_each_over_its_own_connection() -> None:
     assert server.connections <= 4
 
 
+def test_who_waits_too_long_for_a_connection_tries_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its worker would be given up meanwhile, and the message be handed over by another one, too."""
+    monkeypatch.setattr(smtp_module, "CONNECTIONS", 1)
+    monkeypatch.setattr(smtp_module, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(smtp_module, "REPLY_SECONDS", 1.0)
+    with sending_to(ScriptedSmtp(silent=True)) as adapter, ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(adapter.send, TestSmtp().message(delivery_id=name)) for name in ("d1", "d2")]
+        failures = {type(each.exception()): each.exception() for each in both}
+    assert failures.keys() == {DoubtfulChannelError, TransientChannelError}
+    waited = failures[TransientChannelError]
+    assert isinstance(waited, TransientChannelError)
+    assert waited.provider == "unknown", "our own crowd says nothing of the server"
+
+
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A certificate and its key, for 127.0.0.1, signed by itself."""
