@@ -185,9 +185,55 @@ def test_a_database_answers_as_virtual_time_does(database: Database, seed: int) 
         assert _answers(database) == _answers(memory)
 
 
-def _apply(store: Store, changes: list[Callable[[Unit], object]], *, is_undone: bool) -> None:
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_is_read_between_changes_is_as_they_left_it_whether_it_was_expected_or_not(
+    database: Database, seed: int
+) -> None:
+    dice, memory = random.Random(seed), MemoryStore()
+    for _ in range(80):
+        steps, is_undone = _mixed(dice), dice.random() < 0.25
+        found = [_apply(store, steps, is_undone=is_undone) for store in (memory, database)]
+        assert found[1] == found[0]
+
+
+def _mixed(dice: random.Random) -> list[Callable[[Unit], object]]:
+    """Looks, some of which are expected, with changes and locks between them."""
+    steps: list[Callable[[Unit], object]] = []
+    for _ in range(dice.randrange(1, 5)):
+        looks = [_look(dice) for _ in range(3)]
+        steps += [_expecting(looks), *looks, _look(dice), _change(dice), dice.choice(looks)]
+        if dice.random() < 0.3:
+            steps.insert(dice.randrange(len(steps)), lambda unit: unit.lock("p1"))
+    return steps
+
+
+def _expecting(looks: list[Callable[[Unit], object]]) -> Callable[[Unit], object]:
+    return lambda unit: unit.expect(lambda soon: [look(soon) for look in looks])
+
+
+def _look(dice: random.Random) -> Callable[[Unit], object]:
+    """One read of what `_change` writes."""
+    who, name, number = dice.choice(_PEOPLE), dice.choice(_JOURNEYS), dice.randrange(6)
+    looks: list[Callable[[Unit], object]] = [
+        lambda u: u.profiles.find(who),
+        lambda u: u.profiles.owners("email", [f"{number % 3}@shop.example", "nobody"]),
+        lambda u: u.events.known([f"v{each}-{who}" for each in range(number)]),
+        lambda u: u.enrollments.find(f"e{number}-{who}"),
+        lambda u: u.enrollments.active(who),
+        lambda u: u.deliveries.find(f"d{number}-{who}"),
+        lambda u: u.deliveries.counted(who, at(1)),
+        lambda u: u.consents.of(who),
+        lambda u: u.dues.find("inactive", who, name),
+        lambda u: u.memberships.of(who),
+    ]
+    return dice.choice(looks)
+
+
+def _apply(store: Store, steps: list[Callable[[Unit], object]], *, is_undone: bool) -> list[object]:
+    """What each step found."""
+    found: list[object] = []
     with suppress(_Undo), store.transaction() as unit:
-        for change in changes:
-            change(unit)
+        found += [step(unit) for step in steps]
         if is_undone:
             raise _Undo
+    return found
