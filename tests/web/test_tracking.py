@@ -18,6 +18,7 @@ from segment.analytics.request import APIError
 
 from engine.profiles.model import Event, Profile
 from engine.store import Store
+from engine.web import tracking
 from engine.web.access import key_hash
 from tests.web.conftest import NOW, WRITE_KEY, Shop, basic, serving
 
@@ -149,6 +150,12 @@ def test_without_a_known_key_nothing_is_kept(shop: Shop, stranger: httpx.Client,
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "unauthorized"
     assert find(shop.store, "ana") is None
+
+
+def test_no_memory_is_spent_on_a_key_of_any_length(stranger: httpx.Client) -> None:
+    kept = tracking._remembered_hash.cache_info().currsize
+    answer = stranger.post("/v1/track", json={}, headers={"Authorization": "Bearer " + "k" * 1_000_000})
+    assert (answer.status_code, tracking._remembered_hash.cache_info().currsize) == (401, kept)
 
 
 def test_a_key_in_the_address_is_no_key(stranger: httpx.Client) -> None:
