@@ -95,11 +95,11 @@ class Dispatcher:
         if isinstance(answer, SendResult) or known.status in TAKEN:
             self._record_sent(passage.unit, known, claim, answer, passage.now)
             return Sent(outcome="sent")
-        # We may have been given up while the provider was silent, and the step been performed again.
-        if known.status in ("claimed", "retrying") and known.claimed_at != claim.delivery.claimed_at:
-            # Whoever did that speaks for the message now.
+        # We may have been given up while the provider was silent.
+        if known.claimed_at != claim.delivery.claimed_at:
+            # Whoever has claimed it since speaks for the message now.
             return Sent(outcome="in_doubt")
-        # Or the journey has gone on: nobody would come back for another try.
+        # Where it was held instead, the journey has gone on: nobody would come back for another try.
         is_over = is_over or known.status == "in_doubt"
         delivery = replace(known, attempts=known.attempts + 1)
         match answer:
