@@ -53,7 +53,7 @@ class Circuits:
         channel = delivery.via
         known = self._locked(unit, channel)
         # Of its first dispatch, in which it may be tried with the channel and with its backup.
-        is_first = delivery.attempts <= (delivery.via != delivery.channel)
+        is_first = delivery.attempts == 0 or delivery.claimed_at == delivery.first_attempt_at
         circuit = after_failure(known, channel, delivery.delivery_id, error, now, is_first=is_first)
         if circuit == known:
             return

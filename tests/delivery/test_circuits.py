@@ -379,6 +379,21 @@ def test_both_out_is_waiting_and_whichever_comes_back_takes_them(any_store: Stor
     assert len(provider.called) + len(backup.called) < 50
 
 
+def test_a_message_counts_once_against_a_backup_that_it_meets_alone(any_store: Store) -> None:
+    channels = {"email": channel(backup="email_backup"), "email_backup": channel("email_backup")}
+    backup = Provider(during(OUT, DAY))
+    shop = open_shop(any_store, Provider(during(OUT, DAY)), channels=channels, providers={"email_backup": backup})
+    with shop.store.transaction() as unit:
+        unit.circuits.save(Circuit(channel="email", state="open", opened_at=NOW, probe_at=DAY))
+    (only,) = people(shop, 1)
+    for attempt in (1, 2, 3):
+        shop.perform(only, attempt=attempt, reached_at=NOW)
+        shop.now += timedelta(minutes=5)
+    now = circuit(shop, "email_backup")
+    assert now is not None
+    assert (len(backup.called), now.failures) == (3, 1)
+
+
 # ── a list of channels ───────────────────────────────────────────────────────────────────────────────────────────────
 def test_of_several_channels_the_first_that_can_go_now_is_taken(any_store: Store) -> None:
     provider, texts = Provider(during(OUT, DAY)), Provider(lambda _: None, "sms")
