@@ -28,9 +28,9 @@ DISPATCH = "dispatch"
 FINISH = "finish"
 SWEEP = "sweep"
 
-#: Temporal repeats an activity whose worker died only after this long, so it is short; a provider's own time-out is
-#: shorter still.
-DISPATCH_TIMEOUT = timedelta(seconds=30)
+#: Temporal repeats an activity whose worker died only after this long, so it is short; a channel and its backup take
+#: less, though each of them answers at the last moment (half a minute).
+DISPATCH_TIMEOUT = timedelta(seconds=75)
 LOCAL_TIMEOUT = timedelta(seconds=10)
 #: A sweep that invites a million people takes its time; one whose worker died is begun anew after the other.
 SWEEP_TIMEOUT = timedelta(hours=12)

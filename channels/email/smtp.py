@@ -9,6 +9,7 @@ import smtplib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import ClassVar, Literal
@@ -31,10 +32,11 @@ from engine.errors import ChannelError, TransientChannelError
 
 CONNECT_SECONDS = 5.0
 REPLY_SECONDS = 15.0
+#: For a connection to come free, and for all that is said before the message itself. With the answer to the message it
+#: is half a minute: a worker that takes much longer is given up, and another one hands the message over, too.
+PREPARE_SECONDS = 15.0
 #: At a time: few servers grant one client more than 20 or so.
 CONNECTIONS = 16
-#: For one of them to come free. A worker that takes half a minute for a message is given up, and another hands it over.
-WAIT_SECONDS = 15.0
 
 Tls = Literal["none", "starttls", "implicit"]
 Stage = Literal["greeting", "sign-in", "sender", "recipient", "message"]
@@ -106,10 +108,11 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         sender = required_sender(message.from_, self.settings.from_)
         mail = self.composed(lambda: compose(message, sender, datetime.now(UTC)))
         content = self.composed(mail.as_bytes)
-        with self._turn():
-            connection = self._take()
+        by = time.monotonic() + PREPARE_SECONDS
+        with self._turn(by):
+            connection = self._take(by)
             try:
-                self._hand_over(connection, split_address(sender)[1], str(mail["To"]), content)
+                self._hand_over(connection, split_address(sender)[1], str(mail["To"]), content, by)
             except ChannelError:
                 self._give_back(connection)
                 raise
@@ -120,12 +123,13 @@ class Smtp(ChannelAdapter[SmtpSettings]):
             self._give_back(connection)
         return SendResult(provider_message_id=str(mail["Message-ID"]))
 
-    def _hand_over(self, connection: smtplib.SMTP, sender: str, to: str, content: bytes) -> None:
+    def _hand_over(self, connection: smtplib.SMTP, sender: str, to: str, content: bytes, by: float) -> None:
         size = [f"SIZE={len(content)}"] if connection.has_extn("size") else []
-        self._expect(2, "sender", *self._ask(lambda: connection.mail(sender, size)))
-        self._expect(2, "recipient", *self._ask(lambda: connection.rcpt(to)))
-        self._expect(3, "message", *self._ask(lambda: connection.docmd("DATA")))
+        self._expect(2, "sender", *self._ask(connection, lambda: connection.mail(sender, size), by))
+        self._expect(2, "recipient", *self._ask(connection, lambda: connection.rcpt(to), by))
+        self._expect(3, "message", *self._ask(connection, lambda: connection.docmd("DATA"), by))
         try:
+            _allow(connection, REPLY_SECONDS)
             # A line that is a lone dot ends the message, so a dot at a line's beginning is doubled.
             connection.send(re.sub(rb"(?m)^\.", b"..", content.rstrip(b"\r\n") + b"\r\n") + b".\r\n")
             code, reply = connection.getreply()
@@ -142,10 +146,11 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         raise failure
 
     @staticmethod
-    def _ask(command: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
-        """The server's reply to a command before the message itself: where none comes, nothing was sent."""
+    def _ask(connection: smtplib.SMTP, command: Callable[[], tuple[int, bytes]], by: float) -> tuple[int, bytes]:
+        """The server's reply to a command before the message itself: where none comes by then, nothing was sent."""
         # smtplib's own errors are OSErrors, too.
         try:
+            _allow(connection, _left(by))
             return command()
         except OSError as error:
             failure = channel_error("transient", f"smtp lost the connection ({type(error).__name__}): nothing was sent")
@@ -186,9 +191,9 @@ class Smtp(ChannelAdapter[SmtpSettings]):
     # Connections
 
     @contextlib.contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, by: float) -> Iterator[None]:
         """The right to one connection."""
-        if not self._free.acquire(timeout=WAIT_SECONDS):
+        if not self._free.acquire(timeout=_left(by)):
             # Our own crowd: it says nothing of the server.
             raise TransientChannelError("smtp: no connection came free: nothing was sent", provider="unknown")
         try:
@@ -196,7 +201,7 @@ class Smtp(ChannelAdapter[SmtpSettings]):
         finally:
             self._free.release()
 
-    def _take(self) -> smtplib.SMTP:
+    def _take(self, by: float) -> smtplib.SMTP:
         """A connection for the caller alone: a living idle one, else a new one."""
         while True:
             with self._lock:
@@ -205,12 +210,13 @@ class Smtp(ChannelAdapter[SmtpSettings]):
                 connection = self._idle.pop()
             try:
                 # Asks whether it is still alive, and forgets what a refused message left behind.
+                _allow(connection, _left(by))
                 if connection.rset()[0] == 250:
                     return connection
             except OSError:
                 pass
             connection.close()
-        return self._connect()
+        return self._connect(by)
 
     def _give_back(self, connection: smtplib.SMTP) -> None:
         # smtplib closes a connection that it finds lost.
@@ -218,11 +224,11 @@ class Smtp(ChannelAdapter[SmtpSettings]):
             with self._lock:
                 self._idle.append(connection)
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self, by: float) -> smtplib.SMTP:
         connection: smtplib.SMTP | None = None
         try:
-            connection = self._dial()
-            self._introduce(connection)
+            connection = self._dial(min(CONNECT_SECONDS, _left(by)))
+            self._introduce(connection, by)
             return connection
         except (OSError, UnicodeError) as error:
             failure = self._connection_error(error)
@@ -246,27 +252,39 @@ class Smtp(ChannelAdapter[SmtpSettings]):
                 told = type(error).__name__
                 return channel_error("transient", f"smtp cannot reach the server ({told}): nothing was sent")
 
-    def _dial(self) -> smtplib.SMTP:
+    def _dial(self, seconds: float) -> smtplib.SMTP:
         settings = self.settings
         # Without a name given, smtplib asks DNS for ours, which may take many seconds.
         name = socket.gethostname()
         if settings.security == "implicit":
             return smtplib.SMTP_SSL(
-                settings.host, settings.port, name, timeout=CONNECT_SECONDS, context=ssl.create_default_context()
+                settings.host, settings.port, name, timeout=seconds, context=ssl.create_default_context()
             )
-        return smtplib.SMTP(settings.host, settings.port, name, timeout=CONNECT_SECONDS)
+        return smtplib.SMTP(settings.host, settings.port, name, timeout=seconds)
 
-    def _introduce(self, connection: smtplib.SMTP) -> None:
+    def _introduce(self, connection: smtplib.SMTP, by: float) -> None:
         settings = self.settings
-        if connection.sock is not None:
-            connection.sock.settimeout(REPLY_SECONDS)
+        _allow(connection, _left(by))
         connection.ehlo_or_helo_if_needed()
         if settings.security == "starttls":
+            _allow(connection, _left(by))
             code, reply = connection.starttls(context=ssl.create_default_context())
             if code != 220:
                 raise smtplib.SMTPResponseException(code, reply)
         if settings.username is not None and settings.password is not None:
+            _allow(connection, _left(by))
             connection.login(settings.username, settings.password.get_secret_value())
+
+
+def _left(by: float) -> float:
+    """Seconds until then; a moment where it has come, for what answers at once."""
+    return max(by - time.monotonic(), 0.01)
+
+
+def _allow(connection: smtplib.SMTP, seconds: float) -> None:
+    """How long the server may take for each answer from now on."""
+    if connection.sock is not None:
+        connection.sock.settimeout(seconds)
 
 
 def _is_this_machine(host: str) -> bool:

@@ -38,6 +38,7 @@ class ScriptedSmtp:
         message: str = "",
         cut: Cut | None = None,
         silent: bool = False,
+        pause: float = 0.0,
         tls: ssl.SSLContext | None = None,
         is_implicit: bool = False,
         login: tuple[str, str] | None = None,
@@ -50,6 +51,8 @@ class ScriptedSmtp:
         self.sender, self.recipient, self.message = sender, recipient, message
         self.cut = cut
         self.silent = silent
+        #: Seconds before each answer to a sender or a recipient.
+        self.pause = pause
         #: The port that it listens on.
         self.port = closed_port()
         self._login = login
@@ -100,6 +103,7 @@ class ScriptedSmtp:
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        await asyncio.sleep(self.pause)
         if not _is_no(self.sender):
             envelope.mail_from = address
         return self.sender or "250 2.1.0 OK"
@@ -107,6 +111,7 @@ class ScriptedSmtp:
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
+        await asyncio.sleep(self.pause)
         if self.cut == "recipient":
             _abort(server)
         if not _is_no(self.recipient):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -344,8 +345,8 @@ def test_threads_send_at_once_each_over_its_own_connection() -> None:
 def test_who_waits_too_long_for_a_connection_tries_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its worker would be given up meanwhile, and the message be handed over by another one, too."""
     monkeypatch.setattr(smtp_module, "CONNECTIONS", 1)
-    monkeypatch.setattr(smtp_module, "WAIT_SECONDS", 0.1)
-    monkeypatch.setattr(smtp_module, "REPLY_SECONDS", 1.0)
+    monkeypatch.setattr(smtp_module, "PREPARE_SECONDS", 0.5)
+    monkeypatch.setattr(smtp_module, "REPLY_SECONDS", 2.0)
     with sending_to(ScriptedSmtp(silent=True)) as adapter, ThreadPoolExecutor(2) as pool:
         both = [pool.submit(adapter.send, TestSmtp().message(delivery_id=name)) for name in ("d1", "d2")]
         failures = {type(each.exception()): each.exception() for each in both}
@@ -353,6 +354,23 @@ def test_who_waits_too_long_for_a_connection_tries_again_later(monkeypatch: pyte
     waited = failures[TransientChannelError]
     assert isinstance(waited, TransientChannelError)
     assert waited.provider == "unknown", "our own crowd says nothing of the server"
+
+
+def test_a_server_that_takes_its_time_for_each_answer_is_given_up_before_the_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However quick each of them is: all of them together must leave time for the answer to the message."""
+    server = ScriptedSmtp(pause=0.3)
+    with sending_to(server) as adapter:
+        adapter.send(TestSmtp().message(delivery_id="d1"))
+        monkeypatch.setattr(smtp_module, "PREPARE_SECONDS", 0.5)
+        began = time.monotonic()
+        with pytest.raises(TransientChannelError, match="nothing was sent"):
+            adapter.send(TestSmtp().message(delivery_id="d2"))
+        assert time.monotonic() - began < 2
+        monkeypatch.undo()
+        adapter.send(TestSmtp().message(delivery_id="d3"))
+    assert len(server.taken) == 2
 
 
 @pytest.fixture
