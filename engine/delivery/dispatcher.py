@@ -42,6 +42,8 @@ _LONGEST_RETRY = timedelta(minutes=10)
 _SHORTEST_RETRY = timedelta(seconds=1)
 #: A provider that says "soon" is taken at its word so often; then we wait as long as without it, if that is longer.
 _BELIEVED = 10
+#: Answers after which another try may succeed.
+_PASSING = (TransientChannelError, DoubtfulChannelError, ChannelConfigError)
 
 
 class Dispatcher:
@@ -95,12 +97,11 @@ class Dispatcher:
         if isinstance(answer, SendResult) or known.status in TAKEN:
             self._record_sent(passage.unit, known, claim, answer, passage.now)
             return Sent(outcome="sent")
-        # We may have been given up while the provider was silent.
-        if known.claimed_at != claim.delivery.claimed_at:
-            # Whoever has claimed it since speaks for the message now.
+        # We may have been given up while the provider was silent. Whoever has claimed it since speaks for the message.
+        # Where it was held, the journey has gone on: nobody would come back for another try, but ops may resend it.
+        is_held = known.status == "in_doubt" and isinstance(answer, _PASSING)
+        if is_held or known.claimed_at != claim.delivery.claimed_at:
             return Sent(outcome="in_doubt")
-        # Where it was held instead, the journey has gone on: nobody would come back for another try.
-        is_over = is_over or known.status == "in_doubt"
         delivery = replace(known, attempts=known.attempts + 1)
         match answer:
             case PermanentChannelError():

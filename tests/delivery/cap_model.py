@@ -204,8 +204,8 @@ class Model:
         row = world.rows[job]
         assert row is not None
         if row.status == "in_doubt" and answer == "out":
-            # The other worker has told the journey, which has gone on: nobody would come back.
-            return _put(world, job, row._replace(status="failed")), "failed"
+            # The other worker has told the journey, which has gone on: nobody would come back, but ops.
+            return world, "in_doubt"
         match answer:
             case "ok":
                 return _put(world, job, row._replace(status="sent", at=now)), "sent"
