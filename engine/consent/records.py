@@ -9,17 +9,14 @@ from typing import Any, Literal
 from engine import ids
 from engine.consent.model import Action, Actor, ConsentRecord
 from engine.errors import BadInput
-from engine.profiles.model import Profile
-
-#: Nobody told a shop anything earlier; such a time is a unit mistaken for another. And no database holds all of those.
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+from engine.profiles.model import EARLIEST, Profile
 
 
 def check_instant(occurred_at: datetime) -> None:
     """Raises BadInput for a time without an offset (nobody could say when it was), and for one before 1990."""
     if occurred_at.tzinfo is None:
         raise BadInput("the time of a consent has no offset: write it like 2026-03-02T10:00:00Z")
-    if occurred_at < _EARLIEST:
+    if occurred_at < EARLIEST:
         raise BadInput("the time of a consent is before the year 1990: were seconds taken for milliseconds?")
 
 

@@ -33,6 +33,7 @@ from engine.plan.effects import Result, Sent, WaitUntil
 from engine.plan.model import UNSENT, Outcome
 from engine.policy.holdout import is_held_out
 from engine.project import Channel, Project
+from engine.rendering.renderer import Rendered
 
 #: A message is tried for as long, unless its author says for less.
 _TRIED_FOR = timedelta(hours=24)
@@ -238,13 +239,7 @@ class Claims:
                 return self._refuse_again(passage, known, failed)
             self._write(passage, [failed])
             return Sent(outcome="render_error")
-        delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
-        passage.unit.deliveries.save(delivery)
-        versions = made_of(message, rendered)
-        # Until the provider has answered nobody knows: the record says so, also after a crash.
-        decision = _decision(passage, verdict, "in_doubt", versions)
-        passage.unit.deliveries.decide(decision)
-        return Claim(delivery, message, decision, is_doubtful)
+        return _claimed(passage, verdict, delivery, message, rendered, is_doubtful=is_doubtful)
 
     def _way(self, passage: Passage, channel: Channel, via: str | None = None) -> str | None:
         """The channel whose provider may be called now: `via` alone where it is given; None where all are out."""
@@ -290,12 +285,7 @@ class Claims:
             self._write(passage, [replace(verdict, outcome="suppressed", inputs={**inputs, **found})])
             return block
         message, rendered = self._mailing.compose(passage, delivery, channel, topic)
-        delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
-        passage.unit.deliveries.save(delivery)
-        versions = made_of(message, rendered)
-        decision = _decision(passage, verdict, "in_doubt", versions)
-        passage.unit.deliveries.decide(decision)
-        return Claim(delivery, message, decision)
+        return _claimed(passage, verdict, delivery, message, rendered)
 
     def resend(self, passage: Passage, known: Delivery) -> Claim | str:
         """Claims a message in doubt once more because ops say so, or says by its code why it may not go now.
@@ -315,6 +305,24 @@ class Claims:
             return claim.outcome if isinstance(claim, Sent) else CIRCUIT_OPEN
         deliveries.save(replace(claim.delivery, status="in_doubt"))
         return claim
+
+
+def _claimed(
+    passage: Passage,
+    verdict: Verdict,
+    delivery: Delivery,
+    message: Message,
+    rendered: Rendered,
+    *,
+    is_doubtful: bool = False,
+) -> Claim:
+    """Writes the claim on a message that was made, and what it was made of."""
+    delivery = replace(delivery, subject=message.subject, html=message.html, text=message.text)
+    passage.unit.deliveries.save(delivery)
+    # Until the provider has answered nobody knows: the record says so, also after a crash.
+    decision = _decision(passage, verdict, "in_doubt", made_of(message, rendered))
+    passage.unit.deliveries.decide(decision)
+    return Claim(delivery, message, decision, is_doubtful)
 
 
 def _passed_over(verdict: Verdict) -> Verdict:

@@ -23,7 +23,7 @@ from engine.events.gathering import Gathering
 from engine.events.identity import IdentifierKind, Identities, differences
 from engine.events.model import Occurrence
 from engine.profiles.merge import Register, written
-from engine.profiles.model import Event, Profile, Value
+from engine.profiles.model import EARLIEST, Event, Profile, Value
 from engine.project import ChannelKind, Project
 from engine.store import Unit
 
@@ -31,8 +31,6 @@ from engine.store import Unit
 IDENTIFIED = "Identified"
 #: A sender's clock may be this much ahead.
 AHEAD = timedelta(minutes=5)
-#: Nothing that we are told about happened earlier: such a timestamp is a unit mistaken for another.
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _NAME_LENGTH = 200
 #: Of mappings and lists inside one another: whoever reads them walks down, and SQLite stops at a thousand.
 _LEVELS_AT_MOST = 100

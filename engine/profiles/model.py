@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import Struct
 
 #: What an attribute, a property or a computed value may be: JSON, and datetime, date, timedelta while computing.
 Value = Any
+#: Nothing that a shop tells of happened earlier: such a time is a unit mistaken for another.
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
 class Profile(Struct, frozen=True, kw_only=True):

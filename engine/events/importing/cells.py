@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from engine.errors import BadInput
 from engine.events.importing.rows import RefusalCode, RowRefused
-from engine.events.intake import AHEAD, EARLIEST, plain
-from engine.profiles.model import Value
+from engine.events.intake import AHEAD, plain
+from engine.profiles.model import EARLIEST, Value
 
 LONGEST_ID = 255
 _NUMBER = re.compile(r"[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?")
