@@ -107,15 +107,21 @@ class Gathering:
 
     def save(self, profile: Profile) -> None:
         profile_id = profile.profile_id
-        if profile_id in self._made or self._profiles.get(profile_id, profile) is None:
-            # Anew at the end: of two people who take one address the later has it.
-            self._made.pop(profile_id, None)
+        made = self._made.get(profile_id)
+        before = None if made is None else _addresses(made)
+        if before is not None and any(before) and before != _addresses(profile):
+            # Which of its addresses it takes now, and which it had, only what is written tells.
+            self.write()
+        elif made is not None or self._profiles.get(profile_id, profile) is None:
+            if before != _addresses(profile):
+                # Anew at the end: of two people who take one address the later has it.
+                self._made.pop(profile_id, None)
             self._made[profile_id] = self._profiles[profile_id] = profile
             return
         known = self._profiles.get(profile_id)
         if known is None or known.external_id != profile.external_id:
             self.settle()
-        elif (known.email, known.phone, known.chat) != (profile.email, profile.phone, profile.chat):
+        elif _addresses(known) != _addresses(profile):
             self.write()
         self._beneath.profiles.save(profile)
         if known is not None and self._profiles:
@@ -141,6 +147,10 @@ class Gathering:
 
     def add_occurrence(self, occurrence: Occurrence) -> None:
         self._occurrences.append(occurrence)
+
+
+def _addresses(profile: Profile) -> tuple[object, ...]:
+    return profile.email, profile.phone, profile.chat
 
 
 class _GatheredUnit:

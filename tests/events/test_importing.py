@@ -524,6 +524,14 @@ def test_twice_is_once_and_any_split_is_the_whole(kind: str, cells: st.SearchStr
     check()
 
 
+def test_a_row_without_an_address_takes_none_back_that_somebody_else_has_by_now() -> None:
+    shared = {"email": "a@example.com"}
+    rows = [
+        ("profiles", row) for row in ({"id": "cy", **shared}, {"id": "dee", **shared}, {"id": "cy", "plan": "free"})
+    ]
+    assert taken_in([rows]) == taken_in([rows], batch=1)
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(profile_cells, max_size=12))
 def test_the_same_profiles_twice_change_nothing(rows: list[Mapping[str, Any]]) -> None:
