@@ -85,6 +85,7 @@ class Sweeping:
 
 @pytest.fixture
 def sweeping(dev_client: Client, loop: LoopThread) -> Iterator[Sweeping]:
+    """Asked for after the database, so that it ends before: a sweep under way would open a closed one again."""
     started = Sweeping(dev_client, loop)
     yield started
     started.stop()
@@ -125,7 +126,7 @@ def entries(shop: Shop) -> list[datetime]:
     ids=["spring", "autumn"],
 )
 def test_a_moment_in_the_hour_of_a_change_of_clocks_fires_once_a_person(
-    sweeping: Sweeping, database: Database, cron: str, day: datetime, fires_at: datetime, zone: str
+    database: Database, sweeping: Sweeping, cron: str, day: datetime, fires_at: datetime, zone: str
 ) -> None:
     shop = open_shop(database, cron, day, zone)
     sweeping.start(shop)
@@ -139,7 +140,7 @@ def test_a_moment_in_the_hour_of_a_change_of_clocks_fires_once_a_person(
     assert all(abs(at - fires_at) <= timedelta(minutes=30) for at in came), came
 
 
-def test_overlapping_sweeps_of_two_workers_fire_once(sweeping: Sweeping, database: Database) -> None:
+def test_overlapping_sweeps_of_two_workers_fire_once(database: Database, sweeping: Sweeping) -> None:
     now = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
     shop = open_shop(database, DAILY, now, "project")
     people = [f"p{number}" for number in range(60)]
@@ -160,7 +161,7 @@ def test_overlapping_sweeps_of_two_workers_fire_once(sweeping: Sweeping, databas
     other.store.close()  # type: ignore[attr-defined]
 
 
-def test_what_became_due_while_nobody_worked_is_swept_at_the_start(sweeping: Sweeping, database: Database) -> None:
+def test_what_became_due_while_nobody_worked_is_swept_at_the_start(database: Database, sweeping: Sweeping) -> None:
     now = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
     shop = open_shop(database, DAILY, now, "project")
     sweeping.schedule()
@@ -189,7 +190,7 @@ def test_the_schedule_is_made_once_kept_up_to_date_and_left_paused(sweeping: Swe
     assert known.policy.overlap.name == "SKIP"
 
 
-def test_the_schedule_starts_sweeps_by_itself(sweeping: Sweeping, database: Database) -> None:
+def test_the_schedule_starts_sweeps_by_itself(database: Database, sweeping: Sweeping) -> None:
     now = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
     shop = open_shop(database, DAILY, now, "project")
     sweeping.start(shop)
@@ -200,7 +201,7 @@ def test_the_schedule_starts_sweeps_by_itself(sweeping: Sweeping, database: Data
 
 
 def test_a_row_that_raises_holds_up_no_other_and_is_told_without_data(
-    sweeping: Sweeping, database: Database, caplog: pytest.LogCaptureFixture
+    database: Database, sweeping: Sweeping, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
     shop = open_shop(database, DAILY, now, "profile")
