@@ -18,10 +18,11 @@ from engine.enrollment.ending import Exits
 from engine.enrollment.entry import Entries
 from engine.enrollment.facts import FactsSource
 from engine.enrollment.operations import Operations
-from engine.enrollment.performer import Forced, Performer
+from engine.enrollment.performer import Performer
 from engine.enrollment.planbook import Planbook
 from engine.enrollment.rehearsal import Rehearsal
 from engine.enrollment.resolving import Resolver
+from engine.enrollment.steps import Forced, Steps
 from engine.events.backfill import Backfill
 from engine.events.baselines import Baselines
 from engine.events.dues import DueIndex
@@ -79,11 +80,9 @@ class Engine:
             planbook=self.plans,
             facts=self.facts,
             exits=exits,
-            entries=self.entries,
-            intake=self.intake,
+            steps=Steps(planbook=self.plans, facts=self.facts, entries=self.entries, intake=self.intake, forced=forced),
             dispatcher=self.dispatcher,
             caller=caller,
-            forced=forced,
         )
         self.rehearsal = Rehearsal(
             project=project,

@@ -17,7 +17,7 @@ from engine.delivery.model import Decision, Delivery
 from engine.enrollment.caller import CallRequest
 from engine.enrollment.entry import Occasion
 from engine.enrollment.model import Enrollment, Refusal
-from engine.enrollment.performer import Forced
+from engine.enrollment.steps import Forced
 from engine.plan.effects import Perform, Result
 from engine.plan.model import UNSENT, Elapsed, EventTrigger, Otherwise, Plan, Send, Step, Wait
 from engine.profiles.model import Event, Profile

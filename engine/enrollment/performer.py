@@ -7,74 +7,31 @@ whether it has already come, under the profile's lock: nothing falls between.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Any, assert_never
+from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from engine import ids
 from engine.delivery.claiming import Claim
 from engine.delivery.dispatcher import Dispatcher
 from engine.delivery.gate import Passage
-from engine.enrollment.awaiting import end_of_wait, find_awaited
 from engine.enrollment.caller import Caller, CallRequest, inside, plain_json
 from engine.enrollment.ending import Exits, end_enrollment
-from engine.enrollment.entry import Entries, Occasion
-from engine.enrollment.facts import FactsSource, StoreFacts
+from engine.enrollment.facts import FactsSource
 from engine.enrollment.memberships import tell_segments
 from engine.enrollment.model import Enrollment
 from engine.enrollment.planbook import Planbook
+from engine.enrollment.scene import Scene, stand
 from engine.enrollment.steering import journey_state
+from engine.enrollment.steps import Steps
 from engine.enrollment.trail import note
-from engine.errors import BadInput, ChannelError, NotFound
-from engine.events.intake import Intake
+from engine.errors import ChannelError, NotFound
 from engine.expressions.evaluate import is_true, resolve
 from engine.plan.effects import Chosen, Done, Held, Over, Perform, Result, Sent, WaitUntil
-from engine.plan.model import (
-    Branch,
-    Call,
-    Emit,
-    ExitStep,
-    Plan,
-    Repeat,
-    Send,
-    Set,
-    Split,
-    Start,
-    Step,
-    Wait,
-    WaitFor,
-)
+from engine.plan.model import Call, Plan, Repeat, Send, Step, WaitFor
 from engine.profiles.model import Event, Profile
 from engine.store import Store, Unit
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forced:
-    """What a scenario fixes although a hash would decide it."""
-
-    #: Profile ids whose messages are held out in every journey that has a holdout.
-    holdout: frozenset[str] = frozenset()
-    #: Step id -> profile id -> side.
-    split: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-
-
-class _Scene(Struct, frozen=True):
-    """One step being performed in one transaction."""
-
-    unit: Unit
-    plan: Plan
-    enrollment: Enrollment
-    profile: Profile
-    effect: Perform
-    facts: StoreFacts
-    now: datetime
-    #: This very visit was performed before, as far as it came: whoever asked may not have heard the answer.
-    is_repeat: bool = False
 
 
 class Performer:
@@ -87,21 +44,17 @@ class Performer:
         planbook: Planbook,
         facts: FactsSource,
         exits: Exits,
-        entries: Entries,
-        intake: Intake,
+        steps: Steps,
         dispatcher: Dispatcher,
         caller: Caller,
-        forced: Forced,
     ) -> None:
         self._store = store
         self._planbook = planbook
         self._facts = facts
         self._exits = exits
-        self._entries = entries
-        self._intake = intake
+        self._steps = steps
         self._dispatcher = dispatcher
         self._caller = caller
-        self._forced = forced
 
     def perform(self, enrollment_id: str, effect: Perform, now: datetime) -> Result:
         """Performs the step that the effect names; a repeat of the same call is harmless.
@@ -110,7 +63,7 @@ class Performer:
         """
         with self._store.transaction() as unit:
             scene = self._open(unit, enrollment_id, effect, now)
-            if not isinstance(scene, _Scene):
+            if not isinstance(scene, Scene):
                 return scene
             step = scene.plan.steps[effect.step_id]
             leaving: Result | Claim | CallRequest
@@ -120,7 +73,7 @@ class Performer:
                 case Call():
                     leaving = self._request(scene, step)
                 case _:
-                    leaving = self._take(scene, step)
+                    leaving = self._steps.take(scene, step)
             if not isinstance(leaving, Claim | CallRequest):
                 return self._close(scene, step, leaving)
         # What leaves the house leaves it with no transaction open: none waits while somebody else answers.
@@ -152,7 +105,7 @@ class Performer:
             owner = found.profile_id if found else None
         raise NotFound(f"no enrollment {enrollment_id!r} in this store")
 
-    def _open(self, unit: Unit, enrollment_id: str, effect: Perform, now: datetime) -> _Scene | Result:
+    def _open(self, unit: Unit, enrollment_id: str, effect: Perform, now: datetime) -> Scene | Result:
         enrollment = self._find(unit, enrollment_id)
         if effect.digest not in (None, enrollment.digest) and enrollment.state == "active":
             enrollment = self._move(unit, enrollment, str(effect.digest), now)
@@ -185,20 +138,20 @@ class Performer:
                 return Over(reason="stopped")
             # Whom a resume will let on in their turn, a move leaves where they are.
             if state == "paused" or (is_held and effect.digest is not None):
-                self._stand(unit, enrollment, effect, waiting="held", wake_at=None)
+                stand(unit, enrollment, effect, waiting="held", wake_at=None)
                 return Held()
         if effect.digest is not None and enrollment.waiting == "retry" and not is_new:
             # A move is no reason to ask the provider before its time.
             return WaitUntil(until=enrollment.wake_at, why="retry")
         facts = self._facts.of(unit, profile, now, enrollment=enrollment)
         if is_new:
-            enrollment = self._stand(unit, enrollment, effect, waiting=None, wake_at=None)
+            enrollment = stand(unit, enrollment, effect, waiting=None, wake_at=None)
             if not is_true(step.condition, facts):
                 note(unit, enrollment, now, "passed_over")
                 return Done()
             if not is_repeat:
                 note(unit, enrollment, now, "reached")
-        return _Scene(unit, plan, enrollment, profile, effect, facts, now, is_repeat)
+        return Scene(unit, plan, enrollment, profile, effect, facts, now, is_repeat)
 
     def _move(self, unit: Unit, enrollment: Enrollment, digest: str, now: datetime) -> Enrollment:
         """The enrollment on another version; what steps left behind is found under their new ids, too."""
@@ -235,10 +188,10 @@ class Performer:
         end_enrollment(unit, enrollment, reason, now, tell=False)
 
     # ── after the step ───────────────────────────────────────────────────────────────────────────────────────────────
-    def _close(self, scene: _Scene, step: Step, result: Result) -> Result:
+    def _close(self, scene: Scene, step: Step, result: Result) -> Result:
         match result:
             case WaitUntil():
-                self._stand(
+                stand(
                     scene.unit,
                     scene.enrollment,
                     scene.effect,
@@ -254,175 +207,13 @@ class Performer:
                 pass
         return result
 
-    @staticmethod
-    def _stand(
-        unit: Unit,
-        enrollment: Enrollment,
-        effect: Perform,
-        *,
-        waiting: str | None,
-        wake_at: datetime | None,
-        awaits_since: datetime | None = None,
-    ) -> Enrollment:
-        standing = replace(
-            enrollment,
-            step_id=effect.step_id,
-            visit=effect.visit,
-            reached_at=effect.reached_at,
-            waiting=waiting,
-            wake_at=wake_at,
-            awaits_since=awaits_since,
-        )
-        unit.enrollments.save(standing)
-        return standing
-
-    @staticmethod
-    def _leave_behind(scene: _Scene, step: Step, **values: Any) -> None:
-        steps = {**scene.enrollment.steps, step.step_id: {**scene.enrollment.steps.get(step.step_id, {}), **values}}
-        scene.unit.enrollments.save(replace(scene.enrollment, steps=steps))
-
-    def _again(self, scene: _Scene, unit: Unit, enrollment: Enrollment) -> _Scene:
+    def _again(self, scene: Scene, unit: Unit, enrollment: Enrollment) -> Scene:
         """The same scene in a later transaction."""
         profile = unit.profiles.find(enrollment.profile_id) or scene.profile
         facts = self._facts.of(unit, profile, scene.now, enrollment=enrollment)
-        return _Scene(unit, scene.plan, enrollment, profile, scene.effect, facts, scene.now)
+        return Scene(unit, scene.plan, enrollment, profile, scene.effect, facts, scene.now)
 
-    # ── the steps ────────────────────────────────────────────────────────────────────────────────────────────────────
-    def _take(self, scene: _Scene, step: Step) -> Result:
-        match step:
-            case Wait():
-                return self._wait(scene, step)
-            case WaitFor():
-                return self._wait_for(scene, step)
-            case Branch():
-                arm = next((arm for arm in step.arms if is_true(arm.condition, scene.facts)), None)
-                return Chosen(goto=arm.then if arm else step.otherwise)
-            case Split():
-                return self._split(scene, step)
-            case Set():
-                if not self._is_done(scene, "set"):
-                    self._set(scene, scene.profile, resolve(step.values, scene.facts))
-                return Done()
-            case Emit():
-                return self._emit(scene, step)
-            case Start():
-                return self._start(scene, step)
-            case Repeat():
-                return self._repeat(scene, step)
-            case ExitStep():
-                end_enrollment(scene.unit, scene.enrollment, step.reason, scene.now, tell=False)
-                return Over(reason=step.reason)
-            case Send() | Call():
-                raise AssertionError("sends and calls are performed outside the transaction")
-            case _:
-                assert_never(step)
-
-    def _wait(self, scene: _Scene, step: Wait) -> Result:
-        if scene.effect.is_due:
-            return Done()
-        reached_at = scene.effect.reached_at
-        moment = end_of_wait(self._facts, scene.unit, step, scene.enrollment, scene.profile, reached_at)
-        if moment is None or moment < reached_at:
-            if step.if_past == "exit" and scene.effect.attempt == 1:
-                end_enrollment(scene.unit, scene.enrollment, "past", scene.now, tell=False)
-                return Over(reason="past")
-            return Done()
-        if moment <= scene.now:
-            return Done()
-        return WaitUntil(until=moment, why="timer")
-
-    def _wait_for(self, scene: _Scene, step: WaitFor) -> Result:
-        effect = scene.effect
-        since = effect.since or effect.reached_at
-        deadline = None
-        if step.within_seconds is not None:
-            deadline = effect.reached_at + timedelta(seconds=step.within_seconds)
-        found = find_awaited(self._facts, scene.unit, step, scene.enrollment, scene.profile, since, deadline, scene.now)
-        if found:
-            event, goto = found
-            self._leave_behind(scene, step, event_id=event.event_id, visit=effect.visit)
-            return Chosen(goto=goto)
-        if effect.is_due:
-            return Chosen(goto=step.otherwise)
-        return WaitUntil(until=deadline, why="event")
-
-    def _split(self, scene: _Scene, step: Split) -> Result:
-        forced = self._forced.split.get(step.step_id, {}).get(scene.profile.profile_id)
-        if forced is None:
-            total = sum(side.weight for side in step.sides)
-            point = ids.bucket(f"split/{scene.plan.journey}/{step.step_id}", scene.profile.profile_id) / 10_000 * total
-            side, upper = step.sides[0], 0.0
-            for side in step.sides:
-                upper += side.weight
-                if point < upper:
-                    break
-        else:
-            side = next(side for side in step.sides if side.name == forced)
-        self._leave_behind(scene, step, side=side.name)
-        return Chosen(goto=side.first)
-
-    def _set(self, scene: _Scene, profile: Profile, values: Mapping[str, Any]) -> None:
-        """Writes attributes. One that cannot be (no address, no zone) is noted and left: it strands nobody."""
-        refused = []
-        for name, value in values.items():
-            try:
-                profile = self._intake.set_attributes(scene.unit, profile, {name: value}, scene.now)
-            except BadInput:
-                refused.append(name)
-        note(scene.unit, scene.enrollment, scene.now, "set", names=sorted(values), refused=refused)
-
-    def _emit(self, scene: _Scene, step: Emit) -> Result:
-        values = resolve(step.values, scene.facts)
-        event = self._intake.track(
-            scene.unit,
-            profile_id=scene.profile.profile_id,
-            name=step.event,
-            properties={name: value for name, value in values.items() if value is not None},
-            timestamp=scene.now,
-            message_id=f"{scene.enrollment.enrollment_id}/{step.step_id}/{scene.effect.visit}",
-            now=scene.now,
-            source="emit",
-        )
-        note(scene.unit, scene.enrollment, scene.now, "emitted", event_id=event.event_id if event else None)
-        return Done()
-
-    @staticmethod
-    def _is_done(scene: _Scene, what: str) -> bool:
-        """Whether the trail says that this visit has had its effect: a value added to itself is added once."""
-        if not scene.is_repeat:
-            return False
-        mine = (what, scene.effect.step_id, scene.effect.visit)
-        trail = scene.unit.enrollments.trail(scene.enrollment.enrollment_id)
-        return any((entry.what, entry.step_id, entry.visit) == mine for entry in trail)
-
-    def _start(self, scene: _Scene, step: Start) -> Result:
-        if self._is_done(scene, "started"):
-            return Done()
-        values = resolve(step.values, scene.facts)
-        plan = self._planbook.current.get(step.journey)
-        started = None
-        # On an older version, a person may come to a journey that has gone from the project since.
-        if plan is not None:
-            origin = f"{scene.enrollment.enrollment_id}/{scene.effect.step_id}/{scene.effect.visit}"
-            occasion = Occasion(at=scene.now, values=values, origin=origin)
-            came = self._entries.enter(scene.unit, plan, scene.profile, occasion, scene.now)
-            started = came.enrollment_id if isinstance(came, Enrollment) else None
-        note(scene.unit, scene.enrollment, scene.now, "started", enrollment_id=started, journey=step.journey)
-        return Done()
-
-    def _repeat(self, scene: _Scene, step: Repeat) -> Result:
-        effect = scene.effect
-        if step.body is None or effect.passes_begun >= step.times:
-            return Done()
-        if effect.passes_begun and step.every_seconds is not None and effect.pass_began_at is not None:
-            next_pass = effect.pass_began_at + timedelta(seconds=step.every_seconds)
-            if next_pass > scene.now:
-                return WaitUntil(until=next_pass, why="every")
-        if step.until is not None and is_true(step.until, scene.facts):
-            return Done()
-        return Chosen(goto=step.body)
-
-    def _send(self, scene: _Scene, claim: Claim) -> Result:
+    def _send(self, scene: Scene, claim: Claim) -> Result:
         step = scene.plan.steps[scene.effect.step_id]
         assert isinstance(step, Send)
         while True:
@@ -444,7 +235,7 @@ class Performer:
                     return self._close(again, step, result)
             claim = result
 
-    def _request(self, scene: _Scene, step: Call) -> CallRequest:
+    def _request(self, scene: Scene, step: Call) -> CallRequest:
         return CallRequest(
             url=str(resolve(step.url, scene.facts)),
             method=step.method,
@@ -453,7 +244,7 @@ class Performer:
             timeout_seconds=step.timeout_seconds,
         )
 
-    def _call(self, scene: _Scene, answer: Any) -> Result:
+    def _call(self, scene: Scene, answer: Any) -> Result:
         step = scene.plan.steps[scene.effect.step_id]
         assert isinstance(step, Call)
         with self._store.transaction() as unit:
@@ -462,11 +253,11 @@ class Performer:
             if profile is None or enrollment.state == "ended":
                 return Over(reason=enrollment.reason or "erased")
             again = self._again(scene, unit, enrollment)
-            self._leave_behind(again, step, response=answer)
+            again.leave_behind(response=answer)
             note(unit, enrollment, scene.now, "called", answered=answer is not None)
             saved = {name: inside(answer, path) for name, path in step.save.items()}
             if saved and answer is not None:
-                self._set(again, profile, saved)
+                self._steps.set_attributes(again, profile, saved)
         return Done()
 
 
@@ -478,5 +269,5 @@ def _read_next(profile_id: str, claim: Claim | None, soon: Unit) -> None:
         soon.deliveries.find(claim.delivery.delivery_id)
 
 
-def _passage(scene: _Scene, step: Send) -> Passage:
+def _passage(scene: Scene, step: Send) -> Passage:
     return Passage(scene.unit, scene.plan, step, scene.enrollment, scene.profile, scene.effect, scene.facts, scene.now)

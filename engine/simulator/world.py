@@ -14,7 +14,7 @@ from engine.consent.model import Action as ConsentAction
 from engine.consent.model import Actor
 from engine.delivery.message import Adapter, Receipt
 from engine.delivery.model import TAKEN
-from engine.enrollment.performer import Forced
+from engine.enrollment.steps import Forced
 from engine.errors import BadInput, Conflict, GrantRefused
 from engine.profiles.model import Profile
 from engine.project import Project

@@ -9,6 +9,7 @@ import pytest
 from msgspec import structs
 
 from engine.enrollment.operations import Going
+from engine.enrollment.scene import stand
 from engine.errors import Conflict, NotFound
 from engine.plan.effects import Perform, Result
 from engine.plan.model import Awaited, EventExit, Plan, WaitFor
@@ -198,7 +199,7 @@ def test_unknown_journeys_and_running_ones_are_refused_in_words(any_store: Store
 
 
 @pytest.mark.postgres
-def test_nobody_is_put_on_hold_behind_the_back_of_a_resume(postgres_url: str) -> None:
+def test_nobody_is_put_on_hold_behind_the_back_of_a_resume(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that has read `paused` and is not committed yet, while a resume looks for those who are held."""
     import threading
     import time
@@ -211,20 +212,19 @@ def test_nobody_is_put_on_hold_behind_the_back_of_a_resume(postgres_url: str) ->
         [standing] = shop.enrollments("ana0")
         effect = Perform(step_id="later", visit=1, attempt=1, reached_at=after(hours=1))
         is_resuming = threading.Event()
-        stand = shop.engine.performer._stand
 
         def slowly(*given: object, **named: object) -> object:
             is_resuming.set()
             time.sleep(0.3)
             return stand(*given, **named)  # type: ignore[arg-type]
 
-        shop.engine.performer._stand = slowly  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr("engine.enrollment.performer.stand", slowly)
         results: list[Result] = []
         step = threading.Thread(
             target=lambda: results.append(shop.engine.performer.perform(standing.enrollment_id, effect, after(hours=1)))
         )
         step.start()
-        assert is_resuming.wait(5)
+        assert is_resuming.wait(60)
         going = shop.engine.operations.resume("cart", after(hours=1))
         step.join()
         assert [each.kind for each in results] == ["held"]
