@@ -7,10 +7,11 @@ What holds for all of them is here: what may leave an adapter, what a setting's 
 
 from __future__ import annotations
 
+import logging
 import re
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, assert_n
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from channels.reports import usable
 from engine.delivery.message import Capabilities, Message, Receipt, SendResult, WebhookRequest
 from engine.errors import (
     ChannelConfigError,
@@ -29,6 +31,8 @@ from engine.errors import (
     UnsupportedMessage,
 )
 from engine.project import ChannelKind
+
+logger = logging.getLogger("sojourn.channels")
 
 #: What a vendor's word for a refusal means. `busy`: transient, but for this address alone (a mailbox that is full).
 #: `config` is our account's fault whatever the message; `unserved` is, too, but for this destination alone; and
@@ -197,7 +201,7 @@ class ChannelAdapter(ABC, Generic[S]):
     def parse(self, request: WebhookRequest) -> Sequence[Receipt]:
         """What a verified request reports; raises ReceiptRefused where it cannot be read."""
         try:
-            return self.read(request)
+            return [usable(receipt) for receipt in self.read(request)]
         except (ReceiptRefused, TransientChannelError):
             raise
         except Exception as error:
@@ -211,6 +215,26 @@ class ChannelAdapter(ABC, Generic[S]):
     def read(self, request: WebhookRequest) -> Sequence[Receipt]:  # noqa: ARG002
         """Maps the provider's words to ours; the adapter's own part of `parse`. Unknown words become `unknown`."""
         raise ReceiptRefused(f"{self.name} takes no receipts")
+
+    def each(self, reports: Iterable[T], read: Callable[[T], Iterable[Receipt]]) -> list[Receipt]:
+        """What `read` makes of each report of a batch. One that it cannot read is passed over, and told in the log: the
+        provider would send the others in vain for ever. Raises only where it can read none."""
+        found: list[Receipt] = []
+        failures: list[Exception] = []
+        count = 0
+        for count, report in enumerate(reports, start=1):  # noqa: B007 (it is the number of them, after)
+            try:
+                found += [usable(receipt) for receipt in read(report)]
+            except Exception as error:
+                failures.append(error)
+        if failures and len(failures) == count:
+            raise failures[0]
+        if failures:
+            logger.warning(
+                "channel `%s` (%s): %d of %d reports of a request could not be read and were passed over (%s)",
+                self.context.channel, self.name, len(failures), count, _told(failures[0]),
+            )  # fmt: skip
+        return found
 
     def answer(self, request: WebhookRequest) -> str:  # noqa: ARG002
         """Text to answer a verified request with: a challenge echoed, else empty."""

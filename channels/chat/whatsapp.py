@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -182,34 +183,33 @@ class WhatsApp(HttpAdapter[WhatsAppSettings]):
         return _asked(request, "hub.challenge") if request.method == "GET" else ""
 
     def read(self, request: WebhookRequest) -> Sequence[Receipt]:
-        return [
-            receipt
-            for entry in json.loads(request.body)["entry"]
-            for change in entry["changes"]
-            # The app's other numbers are other channels'.
-            if change["value"].get("metadata", {}).get("phone_number_id") == self.settings.phone_number_id
-            for receipt in self._receipts(change["field"], change["value"], request.received_at)
-        ]
+        changes = [change for entry in json.loads(request.body)["entry"] for change in entry["changes"]]
+        return self.each(changes, lambda change: self._receipts(change, request.received_at))
 
-    def _receipts(self, field: str, value: Mapping[str, Any], received_at: datetime) -> Iterator[Receipt]:
+    def _receipts(self, change: Mapping[str, Any], received_at: datetime) -> Sequence[Receipt]:
+        field, value = change["field"], change["value"]
+        if value.get("metadata", {}).get("phone_number_id") != self.settings.phone_number_id:
+            # The app's other numbers are other channels'.
+            return []
         match field:
             case "messages":
-                yield from map(self._message, value.get("messages", ()))
-                for status in value.get("statuses", ()):
-                    yield from self._status(status)
+                rows = [partial(self._message, message) for message in value.get("messages", ())]
+                rows += [partial(self._status, status) for status in value.get("statuses", ())]
             case "user_preferences":
-                yield from map(self._choice, value["user_preferences"])
+                rows = [partial(self._choice, choice) for choice in value["user_preferences"]]
             case _:
                 digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-                yield Receipt(
+                unknown = Receipt(
                     kind="unknown",
                     receipt_id=digest,
                     occurred_at=received_at,
                     vendor_kind=safe_word(field),
                     raw=value,
                 )
+                return [unknown]
+        return self.each(rows, lambda read: read())
 
-    def _message(self, message: Mapping[str, Any]) -> Receipt:
+    def _message(self, message: Mapping[str, Any]) -> Sequence[Receipt]:
         vendor_kind = safe_word(message["type"])
         kind: ReceiptKind = "replied"
         text = ""
@@ -223,24 +223,28 @@ class WhatsApp(HttpAdapter[WhatsAppSettings]):
             text = found if isinstance(found, str) else ""
         else:
             kind = "unknown"
-        return Receipt(
-            kind=kind,
-            receipt_id=message["id"],
-            occurred_at=_moment(message),
-            provider_message_id=message.get("context", {}).get("id"),
-            address=f"+{message['from']}",
-            text=text if kind == "replied" else None,
-            vendor_kind=vendor_kind,
-            raw=message,
-        )
+        return [
+            Receipt(
+                kind=kind,
+                receipt_id=message["id"],
+                occurred_at=_moment(message),
+                provider_message_id=message.get("context", {}).get("id"),
+                address=f"+{message['from']}",
+                text=text if kind == "replied" else None,
+                vendor_kind=vendor_kind,
+                raw=message,
+            )
+        ]
 
-    def _status(self, status: Mapping[str, Any]) -> Iterator[Receipt]:
+    def _status(self, status: Mapping[str, Any]) -> Sequence[Receipt]:
         vendor_kind = safe_word(status["status"])
         kind = self.STATUSES.get(vendor_kind, "unknown")
         if kind == "failed" and status.get("errors"):
             kind = self.LATE.get(str(status["errors"][0].get("code")), kind)
-        if kind is not None:
-            yield Receipt(
+        if kind is None:
+            return []
+        return [
+            Receipt(
                 kind=kind,
                 receipt_id=f"{status['id']}.{vendor_kind}",
                 occurred_at=_moment(status),
@@ -250,17 +254,20 @@ class WhatsApp(HttpAdapter[WhatsAppSettings]):
                 vendor_kind=vendor_kind,
                 raw=status,
             )
+        ]
 
-    def _choice(self, choice: Mapping[str, Any]) -> Receipt:
+    def _choice(self, choice: Mapping[str, Any]) -> Sequence[Receipt]:
         vendor_kind = safe_word(choice["value"])
-        return Receipt(
-            kind=self.CHOICES.get(vendor_kind, "unknown"),
-            receipt_id=f"{choice['wa_id']}.{vendor_kind}.{choice['timestamp']}",
-            occurred_at=_moment(choice),
-            address=f"+{choice['wa_id']}",
-            vendor_kind=vendor_kind,
-            raw=choice,
-        )
+        return [
+            Receipt(
+                kind=self.CHOICES.get(vendor_kind, "unknown"),
+                receipt_id=f"{choice['wa_id']}.{vendor_kind}.{choice['timestamp']}",
+                occurred_at=_moment(choice),
+                address=f"+{choice['wa_id']}",
+                vendor_kind=vendor_kind,
+                raw=choice,
+            )
+        ]
 
 
 def _problem(row: Mapping[str, Any]) -> str:

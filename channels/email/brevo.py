@@ -137,29 +137,31 @@ class Brevo(HttpAdapter[BrevoSettings]):
     def read(self, request: WebhookRequest) -> Sequence[Receipt]:
         # A webhook that is set to batches sends lists.
         reports = json.loads(request.body)
-        return list(self._receipts(reports if isinstance(reports, list) else [reports], request))
+        return self.each(
+            reports if isinstance(reports, list) else [reports],
+            lambda report: self._receipts(report, request.received_at),
+        )
 
-    def _receipts(self, reports: list[dict[str, Any]], request: WebhookRequest) -> Iterator[Receipt]:
-        for report in reports:
-            word = report["event"]
-            kind = self.EVENTS.get(word, "unknown")
-            if kind is None:
-                continue
-            # Brevo numbers no reports. The first opening may come twice, as `opened` and as `unique_opened`: it is one.
-            facts = [kind, report.get("message-id"), report["email"], report.get("link")]
-            facts += [report.get(name) for name in ("ts_epoch", "ts_event")]
-            yield Receipt(
-                kind=kind,
-                receipt_id=hashlib.sha256(json.dumps(facts).encode()).hexdigest(),
-                occurred_at=_moment(report.get("ts_epoch")) or request.received_at,
-                provider_message_id=report.get("message-id"),
-                delivery_id=report.get("X-Mailin-custom"),
-                address=report["email"],
-                is_hard=word in self.HARD,
-                url=report.get("link") if kind == "clicked" else None,
-                vendor_kind=safe_word(word),
-                raw=report,
-            )
+    def _receipts(self, report: Mapping[str, Any], received_at: datetime) -> Iterator[Receipt]:
+        word = report["event"]
+        kind = self.EVENTS.get(word, "unknown")
+        if kind is None:
+            return
+        # Brevo numbers no reports. The first opening may come twice, as `opened` and as `unique_opened`: it is one.
+        facts = [kind, report.get("message-id"), report["email"], report.get("link")]
+        facts += [report.get(name) for name in ("ts_epoch", "ts_event")]
+        yield Receipt(
+            kind=kind,
+            receipt_id=hashlib.sha256(json.dumps(facts).encode()).hexdigest(),
+            occurred_at=_moment(report.get("ts_epoch")) or received_at,
+            provider_message_id=report.get("message-id"),
+            delivery_id=report.get("X-Mailin-custom"),
+            address=report["email"],
+            is_hard=word in self.HARD,
+            url=report.get("link") if kind == "clicked" else None,
+            vendor_kind=safe_word(word),
+            raw=report,
+        )
 
 
 def _moment(epoch: int | None) -> datetime | None:

@@ -131,25 +131,24 @@ class Sendgrid(HttpAdapter[SendgridSettings]):
         events = json.loads(request.body)
         if not isinstance(events, list):
             raise ReceiptRefused("sendgrid reports in lists")
-        return list(self._receipts(events))
+        return self.each(events, self._receipts)
 
-    def _receipts(self, events: list[dict[str, Any]]) -> Iterator[Receipt]:
-        for event in events:
-            kind, is_hard = self._meaning(event)
-            if kind is not None:
-                yield Receipt(
-                    kind=kind,
-                    receipt_id=event["sg_event_id"],
-                    occurred_at=datetime.fromtimestamp(event["timestamp"], UTC),
-                    # What follows the first dot is the way that the message took inside SendGrid.
-                    provider_message_id=str(event.get("sg_message_id") or "").partition(".")[0] or None,
-                    delivery_id=event.get("delivery"),
-                    address=event.get("email"),
-                    is_hard=is_hard,
-                    url=event.get("url") if kind == "clicked" else None,
-                    vendor_kind=event["event"],
-                    raw=event,
-                )
+    def _receipts(self, event: Mapping[str, Any]) -> Iterator[Receipt]:
+        kind, is_hard = self._meaning(event)
+        if kind is not None:
+            yield Receipt(
+                kind=kind,
+                receipt_id=event["sg_event_id"],
+                occurred_at=datetime.fromtimestamp(event["timestamp"], UTC),
+                # What follows the first dot is the way that the message took inside SendGrid.
+                provider_message_id=str(event.get("sg_message_id") or "").partition(".")[0] or None,
+                delivery_id=event.get("delivery"),
+                address=event.get("email"),
+                is_hard=is_hard,
+                url=event.get("url") if kind == "clicked" else None,
+                vendor_kind=event["event"],
+                raw=event,
+            )
 
     def _meaning(self, event: Mapping[str, Any]) -> tuple[ReceiptKind | None, bool]:
         word = event["event"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -62,7 +64,7 @@ class Broken(ChannelAdapter[BrokenSettings]):
     def authenticate(self, request: WebhookRequest) -> None:
         raise ZeroDivisionError(request.body)
 
-    def read(self, request: WebhookRequest) -> list[Receipt]:
+    def read(self, request: WebhookRequest) -> Sequence[Receipt]:
         raise UnicodeError(request.body)
 
 
@@ -85,6 +87,81 @@ def test_a_defect_in_verifying_or_reading_refuses_the_webhook() -> None:
         with pytest.raises(ReceiptRefused) as caught:
             refuse(request())
         assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+class Reporting(Broken):
+    """An adapter whose provider reports in batches."""
+
+    def read(self, request: WebhookRequest) -> list[Receipt]:
+        return self.each(json.loads(request.body), self._report)
+
+    def _report(self, row: dict[str, Any]) -> list[Receipt]:
+        if row["kind"] == "progress":
+            return []
+        known: dict[str, Any] = {"kind": "delivered", "receipt_id": "r1", "occurred_at": MOMENT}
+        row.pop("kind")
+        moment = row.pop("at", None)
+        return [Receipt(**{**known, **row, **({"occurred_at": datetime.fromisoformat(moment)} if moment else {})})]
+
+
+def reports(*rows: Any) -> list[Receipt]:
+    body = json.dumps(rows).encode()
+    asked = WebhookRequest(url=WEBHOOK_URL, method="POST", headers={}, body=body, received_at=MOMENT)
+    return list(Reporting.open({"token": "t0ken"}, CONTEXT).parse(asked))
+
+
+#: What no report of a provider may bring: keys that no database takes, and values of other kinds.
+BAD_REPORTS: tuple[Any, ...] = (
+    7,
+    {},
+    {"kind": "x", "receipt_id": ""},
+    {"kind": "x", "receipt_id": None},
+    {"kind": "x", "receipt_id": "r\x00"},
+    {"kind": "x", "receipt_id": "r\ud800"},
+    {"kind": "x", "receipt_id": ["r"]},
+    {"kind": "x", "delivery_id": ["d"]},
+    {"kind": "x", "delivery_id": "d\x00"},
+    {"kind": "x", "delivery_id": True},
+    {"kind": "x", "provider_message_id": "m\x00"},
+    {"kind": "x", "address": {"email": "ana@example.com"}},
+    {"kind": "x", "address": "+44\x007700900222"},
+    {"kind": "x", "text": 5},
+    {"kind": "x", "url": ["https://shop.example"]},
+    {"kind": "x", "at": "yesterday"},
+)
+
+
+@pytest.mark.parametrize("bad", BAD_REPORTS)
+def test_one_report_of_a_batch_that_cannot_be_used_keeps_nothing_from_the_others(
+    bad: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = reports({"kind": "x", "receipt_id": "r1"}, bad, {"kind": "x", "receipt_id": "r2"})
+    assert [receipt.receipt_id for receipt in found] == ["r1", "r2"]
+    assert "1 of 3 reports" in caplog.text
+    assert "ana@example.com" not in caplog.text
+
+
+@pytest.mark.parametrize("bad", BAD_REPORTS)
+def test_a_request_of_which_no_report_can_be_used_is_refused(bad: Any) -> None:
+    with pytest.raises(ReceiptRefused):
+        reports(bad, bad)
+
+
+def test_a_batch_of_progress_alone_is_none_to_refuse() -> None:
+    assert reports({"kind": "progress"}, {"kind": "progress"}) == []
+    assert reports({"kind": "progress"}, 7, {"kind": "progress"}) == []
+    assert reports() == []
+
+
+def test_a_number_that_a_provider_gives_as_an_id_is_that_id() -> None:
+    """What it says of a message when it takes it is kept as text, too."""
+    (found,) = reports({"kind": "x", "receipt_id": 5, "provider_message_id": 7, "delivery_id": "d1"})
+    assert (found.receipt_id, found.provider_message_id, found.delivery_id) == ("5", "7", "d1")
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    (found,) = reports({"kind": "x", "at": "2026-03-02T10:00:00"})
+    assert found.occurred_at == datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 
 def test_an_adapter_without_receipts_refuses_them() -> None:

@@ -103,6 +103,11 @@ class TestBrevo(HttpContract, KnownSenderContract):
         unreadable=(b"", b"{", b"[1]", b"{}", b'{"event": "delivered"}', b"\xff"),
     )
 
+    def test_one_report_that_cannot_be_read_keeps_nothing_from_the_others(self) -> None:
+        rows = [b"7", event("delivered", ts_epoch="soon"), event("delivered"), b"{}", event("opened")]
+        found = self.open().parse(self.signed(b"[" + b",".join(rows) + b"]"))
+        assert [receipt.kind for receipt in found] == ["delivered", "opened"]
+
     def test_the_request_is_the_published_one(self) -> None:
         attachment = Attachment(name="a.pdf", media_type="application/pdf", content=b"%PDF")
         headers = {"List-Unsubscribe": "<https://shop.example/u/x>"}

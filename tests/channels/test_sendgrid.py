@@ -111,6 +111,12 @@ class TestSendgrid(DescribedContract, TimedReceiptContract):
         unreadable=(b"", b"{", b"{}", b'[{"event": "delivered"}]', b"[1]", b"\xff"),
     )
 
+    def test_one_event_that_cannot_be_read_keeps_nothing_from_the_others(self) -> None:
+        """SendGrid sends many in one request, and the same ones again for a day while they are refused."""
+        bad = ({"event": "delivered"}, 7, {**event("bounce"), "timestamp": "soon"}, {**event("open"), "email": ["a"]})
+        found = self.open().parse(self.signed(json.dumps([event("delivered"), *bad, event("open")]).encode()))
+        assert [receipt.kind for receipt in found] == ["delivered", "opened"]
+
     def test_the_request_is_the_published_one(self) -> None:
         attachment = Attachment(name="a.pdf", media_type="application/pdf", content=b"%PDF")
         headers = {"List-Unsubscribe": "<https://shop.example/u/x>"}

@@ -136,6 +136,15 @@ class TestWhatsApp(HttpContract, ReceiptContract):
     def message(self, **changes: Any) -> Message:
         return super().message(**{"to": "+447700900123", **changes})
 
+    def test_one_report_that_cannot_be_read_keeps_nothing_from_the_others(self) -> None:
+        """Meta sends many in one request, and the same ones again for days while they are refused."""
+        good = {"id": "wamid.1", "status": "delivered", "timestamp": "1772445600", "recipient_id": "447700900123"}
+        rows = [{"id": "wamid.0"}, good, {**good, "timestamp": "soon"}, {**good, "id": "wamid.2"}]
+        entries = json.loads(change(statuses=rows))["entry"]
+        entries[0]["changes"] = [{}, *entries[0]["changes"], {"field": "messages", "value": 7}]
+        found = self.open().parse(self.signed(json.dumps({"entry": entries}).encode()))
+        assert [receipt.provider_message_id for receipt in found] == ["wamid.1", "wamid.2"]
+
     def sent(self, **changes: Any) -> Any:
         with self.serving(self.exhibit.accepted) as (adapter, server):
             adapter.send(self.message(**changes))

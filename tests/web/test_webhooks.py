@@ -141,6 +141,19 @@ def test_a_batch_that_breaks_off_is_taken_up_again_and_each_report_counts_once(
     assert taken(shop, ana) == ["SMS Delivered", "SMS Opened", "SMS Link Clicked"]
 
 
+def test_a_report_that_cannot_be_read_does_not_keep_back_the_others_of_its_batch(
+    shop: Shop, ana: str, stranger: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brevo = Brevo.open({"api_key": "k", "webhook_token": "t"}, AdapterContext(channel="texts", kind="email"))
+    assert isinstance(shop.engine.adapters, dict)
+    monkeypatch.setitem(shop.engine.adapters, "texts", brevo)
+    good = {"email": "x", "X-Mailin-custom": "d1", "ts_epoch": 1772445600000}
+    reports = [{**good, "event": "delivered"}, {"event": "opened"}, {**good, "event": "opened", "email": ["x"]}]
+    reports += [{**good, "event": "click", "link": "https://shop.example/"}]
+    assert stranger.post(PATH, json=reports, headers={"Authorization": "Bearer t"}).status_code == 200
+    assert taken(shop, ana) == ["SMS Delivered", "SMS Link Clicked"]
+
+
 def test_a_second_signature_beside_a_good_one_is_refused(shop: Shop, ana: str, stranger: httpx.Client) -> None:
     headers = [
         ("Content-Type", "application/x-www-form-urlencoded"),
