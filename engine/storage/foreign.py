@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import CursorResult, create_engine, make_url
+from sqlalchemy import CursorResult, Engine, create_engine, event, make_url
 from sqlalchemy import exc as sql_errors
 
 from engine.errors import BadInput
@@ -29,7 +29,8 @@ class QueryResult:
 
 @contextmanager
 def query(url: str, statement: str) -> Iterator[QueryResult]:
-    """Runs one SELECT on any database that SQLAlchemy knows, and never commits there.
+    """Runs one SELECT on any database that SQLAlchemy knows; where it can be said, as one who may only read. Nothing is
+    committed.
 
     Raises BadInput for a URL or a statement that cannot be used, and where that database does not answer.
     """
@@ -43,6 +44,7 @@ def query(url: str, statement: str) -> Iterator[QueryResult]:
         raise BadInput("--from is no database URL that can be used: write DIALECT://USER@HOST/NAME") from None
     except ModuleNotFoundError as problem:
         raise BadInput(f"the driver of this database is not installed: {problem.name}") from None
+    options = _OPTIONS | _only_reading(engine)
     name = parsed.set(query={}).render_as_string(hide_password=True)
     file = parsed.database if parsed.get_backend_name() == "sqlite" else None
     # SQLite would make an empty one, and then know none of the tables.
@@ -52,11 +54,24 @@ def query(url: str, statement: str) -> Iterator[QueryResult]:
         open_.callback(engine.dispose)
         with _asking(name):
             connection = open_.enter_context(engine.connect())
-            result = connection.execution_options(**_OPTIONS).exec_driver_sql(statement)
+            result = connection.execution_options(**options).exec_driver_sql(statement)
             if not result.returns_rows:
                 raise BadInput("--query gives no rows: write a SELECT")
             columns = tuple(result.keys())
         yield QueryResult(columns=columns, rows=_rows(result, name))
+
+
+def _only_reading(engine: Engine) -> dict[str, Any]:
+    """Sees to it that nothing can be written by connections of this engine; options of theirs that say so."""
+    match engine.dialect.name:
+        case "sqlite":
+            # Its driver commits what changes tables at once, without being asked.
+            event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only = ON"))
+            return {}
+        case "postgresql":
+            return {"postgresql_readonly": True}
+        case _:
+            return {}
 
 
 def _rows(result: CursorResult[Any], name: str) -> Iterator[Mapping[str, Any]]:

@@ -175,6 +175,8 @@ def _run(
     from workers.importing.mark import import_id, marked, resumed
     from workers.importing.report import Report
 
+    if report_path and source.file and report_path.exists() and report_path.samefile(source.file):
+        raise BadInput(f"--report {report_path} is the file that is read: name another")
     columns = Columns(mapped=source.mapped, aliases=taker.aliases, fields=taker.fields)
     store, shown, mark_id = installation.store, list[Any](), None
     with ExitStack() as open_:

@@ -21,6 +21,7 @@ LONGEST_ID = 255
 _NUMBER = re.compile(r"[+-]?\d{1,300}(\.\d{1,300})?([eE][+-]?\d{1,3})?")
 _WHOLE = re.compile(r"[+-]?\d{1,300}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _LARGEST = sys.float_info.max
 _TRUE, _FALSE = ("true", "yes", "t", "y", "1"), ("false", "no", "f", "n", "0")
 #: An epoch's seconds and milliseconds, between 1990 and 2100; no number is both.
@@ -43,7 +44,7 @@ def text(name: str, value: Any, *, longest: int = LONGEST_ID) -> str:
     found: str = value.strip()
     if len(found) > longest:
         _refuse("too_long", name, f"is longer than {longest} characters")
-    if any(character < " " or character == "\x7f" for character in found):
+    if _CONTROL.search(found):
         _refuse("characters", name, "holds control characters")
     return found
 
@@ -106,7 +107,7 @@ def native(name: str, value: Any, zone: ZoneInfo | None) -> Value:
     """A value of whatever type it has, as JSON."""
     match value:
         case str():
-            check_encoding(name, value)
+            _check_text(name, value)
             return value
         case Decimal():
             return _number(name, value)
@@ -115,7 +116,9 @@ def native(name: str, value: Any, zone: ZoneInfo | None) -> Value:
         case datetime() if value.tzinfo is None:
             value = instant(name, value, zone)
     try:
-        return plain(name, value)
+        found = plain(name, value)
+        _check_texts(name, found)
+        return found
     except BadInput as problem:
         raise RowRefused("type", str(problem), name) from problem
     except RecursionError:
@@ -225,8 +228,42 @@ def _no_moment(name: str) -> RowRefused:
 
 def check_encoding(name: str, value: Any) -> None:
     """Refuses text that holds bytes of another encoding."""
-    if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
+    if isinstance(value, str) and not is_text(value):
         _refuse("encoding", name, "holds bytes that are no text in this encoding: name the right one with --encoding")
+
+
+def check_column(name: str) -> None:
+    """Refuses a row for the name of one of its columns, which is not repeated: nobody could print it."""
+    if not is_text(name):
+        raise RowRefused("encoding", "the name of a column holds what is no text in this encoding")
+    if "\x00" in name:
+        raise RowRefused("characters", "the name of a column holds U+0000")
+
+
+def is_text(text: str) -> bool:
+    """Whether it holds nothing but characters: no bytes that could not be read, no half of a surrogate pair."""
+    return text.isascii() or not _SURROGATE.search(text)
+
+
+def _check_text(name: str, value: str) -> None:
+    check_encoding(name, value)
+    # Lines and tabs are texts' own; this is what the API refuses, too.
+    if "\x00" in value:
+        _refuse("characters", name, "holds U+0000")
+
+
+def _check_texts(name: str, value: Any) -> None:
+    """Of JSON, however deep."""
+    match value:
+        case str():
+            _check_text(name, value)
+        case dict():
+            for key, inner in value.items():
+                _check_text(name, key)
+                _check_texts(name, inner)
+        case list():
+            for item in value:
+                _check_texts(name, item)
 
 
 def _refuse(code: RefusalCode, name: str, sentence: str) -> NoReturn:

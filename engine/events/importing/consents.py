@@ -265,7 +265,8 @@ def _people(row: ConsentRow) -> Iterable[tuple[IdentifierKind, str]]:
     if row.user_id is not None:
         yield "external", row.user_id
     elif row.channel is not None and row.address is not None and row.channel.kind in _LOOKED_UP:
-        yield _LOOKED_UP[row.channel.kind], row.address
+        for address in dict.fromkeys((row.address, row.match_key or row.address)):
+            yield _LOOKED_UP[row.channel.kind], address
 
 
 def _is_known(unit: Unit, profile: Profile, consent_id: str) -> bool:

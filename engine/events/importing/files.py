@@ -10,6 +10,7 @@ import csv
 import gzip
 import importlib
 import io
+import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +20,14 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from engine.errors import BadInput, NotFound
-from engine.events.importing.cells import parse_json
+from engine.events.importing.cells import is_text, parse_json
 from engine.events.importing.rows import Row, RowRefused
 
 #: A line beyond this is none: a file without line ends would be read into memory as a whole.
 LONGEST_LINE = 1 << 20
 _DELIMITERS = ",;\t|"
+#: Characters that no heading has, and the beginning of a spreadsheet or a picture by another name has.
+_BINARY = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _PARQUET_BATCH = 1_000
 
@@ -110,6 +113,10 @@ def _csv(file: TextIO) -> tuple[Sequence[str], Rows]:
     named = [name for name in headings if name]
     if not named:
         raise BadInput("the file has no headings: its first line names the columns")
+    if not all(map(is_text, named)):
+        raise BadInput("the headings hold bytes that are no text in this encoding: name the right one with --encoding")
+    if any(map(_BINARY.search, named)):
+        raise BadInput("the headings hold control characters: this is no table; save a spreadsheet as CSV first")
     if len(set(named)) < len(named):
         twice = next(name for name, count in Counter(named).items() if count > 1)
         raise BadInput(f"two columns are called `{twice}`")
@@ -128,7 +135,7 @@ def _csv_rows(reader: Iterator[list[str]], headings: Sequence[str]) -> Rows:
         if not row:
             continue
         if len(row) < len(headings) or any(row[len(headings) :]):
-            yield RowRefused("cells", f"the row has {len(row)} cells, and there are {len(headings)} headings")
+            yield RowRefused("cells", f"cells: {len(row)}, headings: {len(headings)}; there must be one for each")
             continue
         yield {name: cell for name, cell in zip(headings, row, strict=False) if name}
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+from engine.events.importing import cells
 from engine.events.importing.columns import MOST_COLUMNS, Columns
 from engine.events.importing.rows import Refusal, Row, RowRefused
 from engine.events.importing.taker import Outcome, Taker
@@ -108,6 +109,8 @@ class Importer(Generic[R]):
             try:
                 if row.problem:
                     raise row.problem
+                for column in row.cells:
+                    cells.check_column(column)
                 if len(self.seen) < MOST_COLUMNS:
                     self.seen.update(dict.fromkeys(row.cells))
                 read.append((place, self._taker.read(self._columns.arrange(row.cells), now)))
