@@ -135,7 +135,7 @@ def _csv_rows(reader: Iterator[list[str]], headings: Sequence[str]) -> Rows:
         if not row:
             continue
         if len(row) < len(headings) or any(row[len(headings) :]):
-            yield RowRefused("cells", f"cells: {len(row)}, headings: {len(headings)}; there must be one for each")
+            yield RowRefused("cells", f"the row has {len(row)} cells, and there are {len(headings)} headings")
             continue
         yield {name: cell for name, cell in zip(headings, row, strict=False) if name}
 
