@@ -13,7 +13,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
-from channels.email.mime import compose
+from channels.email.wire import compose
 from tests.demo_mails import demo_mails
 
 #: Points from which on the demo's mails are too much like spam; mail servers refuse from 5 on.
@@ -42,7 +42,7 @@ def main() -> int:
     now = datetime.now(UTC)
     worst = 0.0
     for message in {message.subject: message for message in demo_mails()}.values():
-        points, rules = score(compose(message, message.from_ or "", now).as_bytes())
+        points, rules = score(compose(message, message.from_ or "", now).content)
         worst = max(worst, points)
         print(f"{points:5.1f}  {'-'.join(message.metadata.values()):28} {message.subject}  ({' '.join(rules)})")
     print(f"worst: {worst:.1f} of at most {LIMIT} points")

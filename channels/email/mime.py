@@ -1,7 +1,6 @@
-"""A message as MIME, and what an email adapter refuses to put into a header.
+"""What stands around an email's content, and what an email adapter refuses to put into a header.
 
-The standard library accepts a line break in a header's *name* and a NUL in its value, and with its usual policy encodes
-a `List-Unsubscribe` of 75 characters or more beyond recognition, which kills one-click unsubscribing.
+The standard library accepts a line break in a header's *name* and a NUL in its value.
 """
 
 from __future__ import annotations
@@ -10,14 +9,9 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from email import policy
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import EmailPolicy
-from email.utils import format_datetime, parseaddr
+from email.utils import parseaddr
 from functools import lru_cache
-from typing import Any
 
 import idna
 
@@ -33,21 +27,8 @@ _RESERVED = frozenset({
     "from", "to", "cc", "bcc", "sender", "subject", "date", "message-id", "mime-version", "return-path", "received",
     "dkim-signature", "arc-seal", "arc-message-signature", "arc-authentication-results", "authentication-results",
 })  # fmt: skip
-_NARROW = policy.SMTP.clone(cte_type="7bit", max_line_length=76)
-_WIDE = _NARROW.clone(max_line_length=998)
-
-
-class _MailPolicy(EmailPolicy):
-    """Plain values on one line, however long; encoded ones folded, since an encoded word has at most 75 characters."""
-
-    def fold(self, name: str, value: Any) -> str:
-        return str((_WIDE if str(value).isascii() else _NARROW).fold(name, value))
-
-    def fold_binary(self, name: str, value: Any) -> bytes:
-        return (_WIDE if str(value).isascii() else _NARROW).fold_binary(name, value)
-
-
-MAIL_POLICY = _MailPolicy(linesep="\r\n", cte_type="7bit", raise_on_defect=False)
+#: An address of which nothing needs a closer look.
+_USUAL_ADDRESS = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,26 +69,6 @@ def envelope(message: Message, sender: str) -> Envelope:
     )
 
 
-def compose(message: Message, sender: str, date: datetime) -> EmailMessage:
-    """The message as MIME: stable `Message-ID`, text before HTML, attachments last; raises only ChannelError."""
-    around = envelope(message, sender)
-    mail = EmailMessage(policy=MAIL_POLICY)
-    mail["From"] = Address(display_name=around.sender_name, addr_spec=around.sender_address)
-    mail["To"] = around.to
-    mail["Subject"] = around.subject
-    mail["Date"] = format_datetime(date)
-    mail["Message-ID"] = around.message_id
-    for name, value in message.headers.items():
-        mail[name] = value
-    mail.set_content(message.text)
-    if message.html is not None:
-        mail.add_alternative(message.html, subtype="html")
-    for attachment in message.attachments:
-        main, _, sub = attachment.media_type.partition("/")
-        mail.add_attachment(attachment.content, maintype=main, subtype=sub, filename=attachment.name)
-    return mail
-
-
 def base64_text(attachment: Attachment) -> str:
     """The attachment's content as JSON APIs take it."""
     return base64.b64encode(attachment.content).decode()
@@ -146,6 +107,8 @@ def split_address(sender: str) -> tuple[str, str]:
 
 def recipient(to: str) -> str:
     """The bare address with its domain in ASCII; raises a permanent error where it is none."""
+    if _USUAL_ADDRESS.fullmatch(to):
+        return to
     local, _, domain = to.rpartition("@")
     try:
         if not local or not domain or re.search(r"[\s<>,;]", to):

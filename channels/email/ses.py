@@ -15,7 +15,7 @@ from pydantic import Field
 from channels.aws import AwsSettings, SigV4, service_address
 from channels.aws_topic import Topic, TopicArn
 from channels.base import AdapterContext, Meaning, Text, required_sender, safe_word
-from channels.email.mime import compose, split_address
+from channels.email.wire import compose
 from channels.http import HttpAdapter, try_json_object
 from engine.delivery.message import Capabilities, Message, Receipt, ReceiptKind, SendResult, WebhookRequest
 
@@ -83,9 +83,9 @@ class Ses(HttpAdapter[SesSettings]):
         mail = compose(message, sender, datetime.now(UTC))
         tags = {"delivery": message.delivery_id, **message.metadata}
         body: dict[str, Any] = {
-            "FromEmailAddress": split_address(sender)[1],
-            "Destination": {"ToAddresses": [str(mail["To"])]},
-            "Content": {"Raw": {"Data": base64.b64encode(mail.as_bytes()).decode()}},
+            "FromEmailAddress": mail.sender_address,
+            "Destination": {"ToAddresses": [mail.to]},
+            "Content": {"Raw": {"Data": base64.b64encode(mail.content).decode()}},
             "EmailTags": [{"Name": name, "Value": value} for name, value in tags.items() if _TAG.fullmatch(value)],
         }
         if self.settings.configuration_set_name is not None:

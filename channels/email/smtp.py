@@ -26,7 +26,7 @@ from channels.base import (
     channel_error,
     required_sender,
 )
-from channels.email.mime import compose, split_address
+from channels.email.wire import Mail, compose
 from engine.delivery.message import Capabilities, Message, SendResult
 from engine.errors import ChannelError, TransientChannelError
 
@@ -107,12 +107,11 @@ class Smtp(ChannelAdapter[SmtpSettings]):
     def deliver(self, message: Message) -> SendResult:
         sender = required_sender(message.from_, self.settings.from_)
         mail = self.composed(lambda: compose(message, sender, datetime.now(UTC)))
-        content = self.composed(mail.as_bytes)
         by = time.monotonic() + PREPARE_SECONDS
         with self._turn(by):
             connection = self._take(by)
             try:
-                self._hand_over(connection, split_address(sender)[1], str(mail["To"]), content, by)
+                self._hand_over(connection, mail, by)
             except ChannelError:
                 self._give_back(connection)
                 raise
@@ -121,17 +120,17 @@ class Smtp(ChannelAdapter[SmtpSettings]):
                 connection.close()
                 raise
             self._give_back(connection)
-        return SendResult(provider_message_id=str(mail["Message-ID"]))
+        return SendResult(provider_message_id=mail.message_id)
 
-    def _hand_over(self, connection: smtplib.SMTP, sender: str, to: str, content: bytes, by: float) -> None:
-        size = [f"SIZE={len(content)}"] if connection.has_extn("size") else []
-        self._expect(2, "sender", *self._ask(connection, lambda: connection.mail(sender, size), by))
-        self._expect(2, "recipient", *self._ask(connection, lambda: connection.rcpt(to), by))
+    def _hand_over(self, connection: smtplib.SMTP, mail: Mail, by: float) -> None:
+        size = [f"SIZE={len(mail.content)}"] if connection.has_extn("size") else []
+        self._expect(2, "sender", *self._ask(connection, lambda: connection.mail(mail.sender_address, size), by))
+        self._expect(2, "recipient", *self._ask(connection, lambda: connection.rcpt(mail.to), by))
         self._expect(3, "message", *self._ask(connection, lambda: connection.docmd("DATA"), by))
         try:
             _allow(connection, REPLY_SECONDS)
             # A line that is a lone dot ends the message, so a dot at a line's beginning is doubled.
-            connection.send(re.sub(rb"(?m)^\.", b"..", content.rstrip(b"\r\n") + b"\r\n") + b".\r\n")
+            connection.send(mail.content.replace(b"\r\n.", b"\r\n..") + b".\r\n")
             code, reply = connection.getreply()
             if code // 100 not in (2, 4, 5):
                 # Neither yes nor no; and whatever came next would be taken for the answer to something else.
