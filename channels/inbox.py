@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 KEPT_MESSAGES = 1000
 #: The largest mail that the inbox's server takes, in bytes.
 LARGEST_MAIL = 10 * 1024 * 1024
+#: Until its server must have answered; a machine that starts everything at once is busy.
+_START_SECONDS = 30.0
 _ID = re.compile(r"[0-9]{20}-[0-9]+-[0-9]+")
 _MESSAGE_ID = re.compile(r"<([^@<>]+)@[^<>]*>")
 
@@ -199,7 +201,12 @@ class InboxServer:
                 f"the inbox cannot listen on port {self.port} ({error.strerror}): name another one"
             ) from None
         controller = Controller(
-            self, hostname=self.host, port=self.port, data_size_limit=LARGEST_MAIL, enable_SMTPUTF8=True
+            self,
+            hostname=self.host,
+            port=self.port,
+            data_size_limit=LARGEST_MAIL,
+            enable_SMTPUTF8=True,
+            ready_timeout=_START_SECONDS,
         )
         try:
             controller.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import threading
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -14,6 +15,10 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from channels.testing.server import closed_port
 
+#: Longer than anybody waits; it ends with the server.
+_SILENCE_SECONDS = 3600
+#: On a machine that is busy with other things.
+_START_SECONDS = 60.0
 #: Where the server cuts the connection.
 Cut = Literal["recipient", "message"]
 
@@ -45,6 +50,8 @@ class ScriptedSmtp:
     ) -> None:
         self.taken: list[TakenMail] = []
         self.connections = 0
+        #: Set once a message was handed over, whatever is answered.
+        self.handed_over = threading.Event()
         #: Who signed in, in order.
         self.signed_in: list[str] = []
         #: What to answer from now on; empty: yes.
@@ -69,6 +76,7 @@ class ScriptedSmtp:
             tls_context=None if self._is_implicit else self._tls,
             authenticator=self._authenticate if self._login else None,
             auth_require_tls=False,
+            ready_timeout=_START_SECONDS,
         )
         self._controller.start()
 
@@ -119,8 +127,9 @@ class ScriptedSmtp:
         return self.recipient or "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.handed_over.set()
         if self.silent:
-            await asyncio.sleep(5)
+            await asyncio.sleep(_SILENCE_SECONDS)
         if self.cut == "message":
             _abort(server)
         if _is_no(self.message):

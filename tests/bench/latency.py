@@ -22,7 +22,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.workers.test_up import Up, free_ports
+from tests.ports import free_ports
+from tests.workers.test_up import Up
 from workers.embedded import end_orphan
 
 SAMPLES = 1000

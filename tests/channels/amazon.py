@@ -15,7 +15,8 @@ from xml.etree import ElementTree as ET
 import httpx
 
 from channels.aws import AwsSettings, SigV4
-from channels.testing.server import closed_port
+from tests.ports import free_ports
+from tests.waiting import PATIENCE
 
 REGION = "eu-west-1"
 #: Calls that moto takes before it looks at signatures: those that make the user who signs.
@@ -44,18 +45,19 @@ class Amazon:
     def call(self, service: str, path: str, body: Mapping[str, Any]) -> httpx.Response:
         """A signed JSON call to one of its services."""
         auth = SigV4(AwsSettings.model_validate(self.settings), service)
-        return httpx.post(f"{self.url}{path}", json=dict(body), auth=auth).raise_for_status()
+        return httpx.post(f"{self.url}{path}", json=dict(body), auth=auth, timeout=PATIENCE).raise_for_status()
 
     def kept(self, service: str, model: str) -> list[dict[str, Any]]:
         """What the server keeps of a service, in moto's own words."""
-        found: list[dict[str, Any]] = httpx.get(f"{self.url}/moto-api/data.json").json()[service][model]
+        everything = httpx.get(f"{self.url}/moto-api/data.json", timeout=PATIENCE).json()
+        found: list[dict[str, Any]] = everything[service][model]
         return found
 
 
 @contextmanager
 def amazon() -> Iterator[Amazon]:
     """A server of its own, ended with the block."""
-    port = closed_port()
+    [port] = free_ports(1)
     environment = {**os.environ, "INITIAL_NO_AUTH_ACTION_COUNT": str(_FREE_CALLS)}
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -66,14 +68,14 @@ def amazon() -> Iterator[Amazon]:
         yield Amazon(url=url, access_key_id=key, secret_access_key=secret)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait()
 
 
 def _wait(url: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            httpx.get(f"{url}/moto-api/data.json")
+            httpx.get(f"{url}/moto-api/data.json", timeout=PATIENCE)
             return
         except httpx.TransportError:
             if time.monotonic() > deadline:
@@ -90,6 +92,6 @@ def _user(url: str) -> tuple[str, str]:
         {"Action": "CreateAccessKey"},
     ):
         form = {**action, "UserName": "sojourn", "Version": "2010-05-08"}
-        answer = httpx.post(url, data=form, auth=SigV4(nobody, "iam")).raise_for_status()
+        answer = httpx.post(url, data=form, auth=SigV4(nobody, "iam"), timeout=PATIENCE).raise_for_status()
     found = {element.tag.rpartition("}")[2]: element.text or "" for element in ET.fromstring(answer.text).iter()}
     return found["AccessKeyId"], found["SecretAccessKey"]

@@ -13,10 +13,10 @@ from channels.email.smtp import Smtp
 from channels.inbox import Inbox, InboxAdapter, InboxServer
 from channels.testing.contract import AdapterContract
 from channels.testing.exhibit import sample_message
-from channels.testing.server import closed_port
 from engine.delivery.message import Attachment
 from engine.errors import ChannelConfigError, Conflict, TransientChannelError
 from engine.project import ChannelKind
+from tests.ports import free_ports
 
 
 class _InboxContract(AdapterContract):
@@ -109,7 +109,7 @@ def test_threads_write_at_once_and_nothing_is_lost(inbox: Inbox) -> None:
 
 
 def test_a_mail_over_smtp_is_caught_with_its_parts(inbox: Inbox) -> None:
-    with InboxServer(inbox, port=closed_port()) as server:
+    with InboxServer(inbox, port=free_ports(1)[0]) as server:
         adapter = Smtp.open(
             {"host": "127.0.0.1", "port": server.port, "from": "Tienda <hola@shop.example>"},
             AdapterContext(channel="email", kind="email"),
@@ -149,7 +149,7 @@ def test_a_mail_over_smtp_is_caught_with_its_parts(inbox: Inbox) -> None:
     ],
 )
 def test_a_mail_out_of_shape_is_caught_all_the_same(inbox: Inbox, content: bytes) -> None:
-    with InboxServer(inbox, port=closed_port()) as server, smtplib.SMTP("127.0.0.1", server.port, "test") as client:
+    with InboxServer(inbox, port=free_ports(1)[0]) as server, smtplib.SMTP("127.0.0.1", server.port, "test") as client:
         client.sendmail("a@shop.example", ["b@shop.example", "c@shop.example"], content)
     assert sorted(caught.to for caught in inbox.messages()) == ["b@shop.example", "c@shop.example"]
     for caught in inbox.messages():
@@ -157,12 +157,12 @@ def test_a_mail_out_of_shape_is_caught_all_the_same(inbox: Inbox, content: bytes
 
 
 def test_a_taken_port_is_named(inbox: Inbox) -> None:
-    with InboxServer(inbox, port=closed_port()) as server, pytest.raises(Conflict, match=str(server.port)):
+    with InboxServer(inbox, port=free_ports(1)[0]) as server, pytest.raises(Conflict, match=str(server.port)):
         InboxServer(inbox, port=server.port).start()
 
 
 def test_the_server_cannot_be_reached_once_stopped(inbox: Inbox) -> None:
-    with InboxServer(inbox, port=closed_port()) as server:
+    with InboxServer(inbox, port=free_ports(1)[0]) as server:
         port = server.port
     with pytest.raises(OSError, match="refused"):
         smtplib.SMTP("127.0.0.1", port, "test")

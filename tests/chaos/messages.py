@@ -92,12 +92,12 @@ def _open(url: str, sink: str, kind: str) -> Shop:
     return Shop(Database(url), JOURNEY, providers={"email": cast("ScriptedProvider", adapter)})
 
 
-def _populate(shop: Shop, count: int) -> list[str]:
-    """So many people who consented, each in the journey; the ids of their enrollments."""
+def _populate(shop: Shop, known: int, count: int) -> list[str]:
+    """So many more people who consented, each in the journey; the ids of their enrollments."""
     found = []
-    for first in range(0, count, 500):
+    for first in range(known, known + count, 500):
         with shop.store.transaction() as unit:
-            for number in range(first, min(first + 500, count)):
+            for number in range(first, min(first + 500, known + count)):
                 person = f"p{number}"
                 profile = shop.engine.intake.ensure(unit, "external", person, NOW)
                 values = {"email": f"{person}@example.com"}
@@ -213,14 +213,20 @@ def _send_all(
 
 # ── the books ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def play(url: str, kind: str, *, messages: int, kills: int, workers: int = 3, seed: int = 1) -> Books:
-    """A whole run with one kind of provider over an empty, migrated database."""
+    """A whole run with one kind of provider over an empty, migrated database: so many kills, and that many messages
+    or, where they are sent before, a multiple of them."""
     lot = random.Random(seed)
     with running_sink(seed) as sink:
         shop = _open(url, sink, kind).open()
-        enrollments = _populate(shop, messages)
-        cast("Database", shop.store).close()
         began = time.monotonic()
-        killed = _send_all(url, sink, kind, enrollments, kills, workers, lot)
+        killed = brought = 0
+        # Where all are sent before so many workers died, there are more to send.
+        while not brought or killed < kills:
+            enrollments = _populate(shop, brought, messages)
+            # No connection is forked.
+            cast("Database", shop.store).close()
+            killed += _send_all(url, sink, kind, enrollments, kills - killed, workers, lot)
+            brought += messages
         seconds = time.monotonic() - began
         taken, moods = counts(sink)
     database = Database(url)
@@ -233,13 +239,13 @@ def play(url: str, kind: str, *, messages: int, kills: int, workers: int = 3, se
     return Books(
         kind=kind,
         database=url.partition(":")[0],
-        messages=messages,
+        messages=brought,
         kills=killed,
         moods=dict(moods),
         repeats=repeats,
         sent=status["sent"],
         in_doubt=status["in_doubt"],
-        lost=messages - status["sent"] - status["in_doubt"],
+        lost=brought - status["sent"] - status["in_doubt"],
         doubled=0 if kind == "keyed" else repeats,
         false=sum(1 for delivery in deliveries if delivery.status == "sent" and not taken[delivery.delivery_id]),
         in_doubt_taken=sum(1 for delivery in doubtful if taken[delivery.delivery_id]),

@@ -19,6 +19,8 @@ from typing import Literal
 
 import httpx
 
+from tests.waiting import PATIENCE
+
 Mood = Literal["take", "slow", "silent", "hang up", "refuse", "busy", "drop"]
 
 #: Of a hundred requests.
@@ -129,5 +131,5 @@ def running_sink(seed: int) -> Iterator[str]:
 
 def counts(address: str) -> tuple[Counter[str], Counter[str]]:
     """How often each message was taken, and how often the sink was in each mood."""
-    answer = httpx.get(address, timeout=30).json()
+    answer = httpx.get(address, timeout=PATIENCE).json()
     return Counter(answer["taken"]), Counter(answer["moods"])

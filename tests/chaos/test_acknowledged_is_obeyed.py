@@ -23,9 +23,7 @@ from engine.profiles.model import Profile
 from engine.storage.database import Database
 from engine.store import Store, Unit
 from tests.factories import NOW, ScriptedProvider, Shop, channel, plan, send
-
-#: How long (s) a thread may take to come to a hook, where it comes at all.
-PATIENCE = 20
+from tests.waiting import PATIENCE
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from engine.project import Cap, ChannelKind, QuietHours
 from engine.storage.database import Database
 from tests.delivery.cap_model import Action, Answer, CapRule, Job, Model, QuietRule, Row, Rules, World
 from tests.factories import NOW, ScriptedProvider, Shop, channel, plan, send
+from tests.waiting import PATIENCE
 
 HOUR, DAY = 60, 24 * 60
 BACKUPS = {"email": "email_backup"}
@@ -237,7 +238,7 @@ def act_together(
 
     def act(number: int) -> tuple[str, ...]:
         shop = shops[number]
-        start.wait(20)
+        start.wait(PATIENCE)
         workers.providers.pause()
         return tuple(
             word(shop.perform(enrollments[job])) if kind == "perform" else resend(shop, messages[job])
@@ -296,7 +297,7 @@ def test_no_interleaving_of_two_workers_sends_one_message_too_many(
     other = Database(database_url)
     workers = Workers(database, other)
 
-    @settings(max_examples=int(pytestconfig.getoption("cap_interleavings")), deadline=None, database=None)
+    @settings(max_examples=int(pytestconfig.getoption("cap_interleavings")), database=None)
     @given(situations())
     def holds(situation: Situation) -> None:
         play(workers, situation)

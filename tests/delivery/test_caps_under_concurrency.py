@@ -15,6 +15,7 @@ from engine.plan.effects import Result, Sent
 from engine.project import Cap
 from engine.storage.database import Database
 from tests.factories import Shop, plan, send
+from tests.waiting import PATIENCE
 
 DAY = 86_400
 SENT, CAPPED, FAILED = Sent(outcome="sent"), Sent(outcome="capped"), Sent(outcome="failed")
@@ -35,7 +36,7 @@ def dispatch_together(shop: Shop, enrollments: list[Enrollment], visit: int = 1)
     start = threading.Barrier(WORKERS)
 
     def dispatch(place: int) -> Result:
-        start.wait(20)
+        start.wait(PATIENCE)
         return shop.perform(enrollments[place], visit=visit)
 
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -25,6 +25,7 @@ from engine.project import Channel, ChannelKind, Project, Topic
 from engine.storage.database import Database
 from engine.storage.memory import MemoryStore
 from engine.store import Unit
+from tests.waiting import PATIENCE
 
 KEY = b"a key for tests"
 SENT_AT = datetime(2026, 3, 2, 12, 0, 0, 400_000, tzinfo=UTC)
@@ -258,13 +259,13 @@ def test_of_two_receipts_at_once_neither_takes_the_status_back(postgres_url: str
     late = Thread(target=deliver)
     with database.transaction("pana") as unit:
         late.start()
-        assert began.wait(10)
+        assert began.wait(PATIENCE)
         # It has read `sent` by now, and waits for the profile's lock.
         late.join(0.3)
         assert late.is_alive()
         receipt = Receipt(kind="opened", receipt_id="r2", occurred_at=NOW, delivery_id="d1")
         Receipts(PROJECT, Ledger(PROJECT, KEY)).take(unit, EMAIL, receipt, NOW)
-    late.join(10)
+    late.join(PATIENCE)
     with database.transaction() as unit:
         delivery = unit.deliveries.find("d1")
     database.close()

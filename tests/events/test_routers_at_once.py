@@ -14,6 +14,7 @@ from engine.plan.model import Awaited, Entry, WaitFor
 from engine.storage.database import Database
 from engine.storage.sql.records import Records
 from tests.factories import Shop, after, plan, wait
+from tests.waiting import PATIENCE
 
 CART = plan(wait(days=1), entry=Entry(key="event.cart_id"))
 REPLY = plan(WaitFor(step_id="reply", alternatives=(Awaited(event="Replied", then="wait"),)), wait(days=1))
@@ -53,7 +54,7 @@ def test_three_routers_route_everything_once_and_each_persons_in_order(postgres_
         subprocess.Popen([sys.executable, "-c", _ROUTER, postgres_url], stdout=subprocess.PIPE, text=True)
         for _ in range(3)
     ]
-    routed = [int(each.communicate(timeout=120)[0]) for each in routers]
+    routed = [int(each.communicate(timeout=PATIENCE)[0]) for each in routers]
     assert [each.returncode for each in routers] == [0, 0, 0]
     assert sum(routed) == PEOPLE * CARTS
     for person in people:

@@ -169,7 +169,9 @@ JUNK: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(place=st.sampled_from(places(EVERYTHING)[1:]), junk=st.sampled_from(JUNK))
 def test_junk_in_any_place_of_a_journey_is_reported_or_taken_and_never_raises(
     root: Path, place: tuple[Any, ...], junk: Any

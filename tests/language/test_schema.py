@@ -21,6 +21,7 @@ from engine.plan.model import UNSENT
 from engine.simulator import reading
 from engine.simulator.runner import collect_scenarios
 from tests.language.test_cases import ADAPTERS, lay_out
+from tests.waiting import PATIENCE
 
 HERE = Path(__file__).parent
 SOJOURN = Path(sys.executable).with_name("sojourn")
@@ -233,7 +234,7 @@ def test_a_project_with_mistakes_still_gives_its_names(root: Path) -> None:
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────────────────────────────
 def sojourn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SOJOURN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([SOJOURN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def test_schemas_are_printed_or_written(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from time import monotonic
+from time import process_time
 
 import pytest
 
@@ -181,10 +181,10 @@ BOMBS = [
 @pytest.mark.parametrize("text", BOMBS, ids=[text[:60] for text in BOMBS])
 def test_a_bomb_goes_off_small_and_soon(render: Render, text: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = monotonic()
+    began = process_time()
     with pytest.raises(RenderError):
         render({"sms/note.txt": text})
-    assert monotonic() - began < 10
+    assert process_time() - began < 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 

@@ -16,6 +16,7 @@ from engine.errors import StoreUnavailable
 from engine.storage import database as database_module
 from engine.storage.database import Database
 from tests.storage.records import at, delivery, enrollment, event, occurrence, profile
+from tests.waiting import PATIENCE
 
 
 def _together(*works: Callable[[], object]) -> list[object]:
@@ -71,11 +72,11 @@ def test_what_was_committed_before_the_lock_was_taken_is_seen(database: Database
     def leave() -> None:
         with database.transaction("p1") as unit:
             inside.set()
-            assert waits.wait(5)
+            assert waits.wait(PATIENCE)
             unit.enrollments.save(enrollment(state="ended", reason="exit"))
 
     def send() -> object:
-        assert inside.wait(5)
+        assert inside.wait(PATIENCE)
         waits.set()
         with database.transaction("p1") as unit:
             return unit.enrollments.find("e1")
@@ -173,7 +174,7 @@ def test_different_profiles_do_not_wait_for_each_other_on_postgresql(postgres_ur
 
     def work(profile_id: str) -> None:
         with database.transaction(profile_id):
-            both.wait(5)
+            both.wait(PATIENCE)
 
     _together(lambda: work("p1"), lambda: work("p2"))
     database.close()
@@ -189,7 +190,7 @@ def test_a_lock_held_too_long_is_an_unavailable_store(database_url: str, monkeyp
             pass
 
     with ThreadPoolExecutor(1) as other, holder.transaction("p1"):
-        error = other.submit(wait).exception(20)
+        error = other.submit(wait).exception(PATIENCE)
     assert isinstance(error, StoreUnavailable)
     assert "locked too long" in str(error)
     wait()
@@ -204,7 +205,7 @@ def test_of_two_that_wait_for_each_other_one_gives_way_and_may_try_again(postgre
     def work(first: str, second: str) -> bool:
         try:
             with database.transaction(first) as unit:
-                both.wait(5)
+                both.wait(PATIENCE)
                 unit.lock(second)
         except StoreUnavailable:
             return False

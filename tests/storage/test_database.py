@@ -22,6 +22,7 @@ from engine.storage import migrations
 from engine.storage.database import Database
 from engine.storage.tables import REVISION, metadata
 from tests.storage.records import event, profile
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -114,7 +115,7 @@ def test_of_processes_that_migrate_at_once_one_does_and_the_others_wait(blank_ur
         )
         for _ in range(3)
     ]
-    answers = sorted(process.communicate(timeout=60)[0].strip() for process in processes)
+    answers = sorted(process.communicate(timeout=PATIENCE)[0].strip() for process in processes)
     assert answers == [REVISION, REVISION, "None"]
 
 

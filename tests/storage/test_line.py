@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from engine.storage.sql.prepared import RUNNER, hold, run
 from engine.store import Unit
 from tests.storage.records import delivery, event, profile
 from tests.storage.wire import round_trips
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -154,17 +154,14 @@ def test_a_read_that_travels_with_its_lock_sees_what_the_locks_holder_has_commit
             found = other.submit(wait)
             _until_someone_waits(_connection(unit))
             unit.profiles.save(profile(attributes={"n": 1}))
-        assert found.result(10) == profile(attributes={"n": 1})
+        assert found.result(PATIENCE) == profile(attributes={"n": 1})
     holder.close()
     waiter.close()
 
 
 def _until_someone_waits(connection: Any) -> None:
-    for _ in range(1000):
-        if connection.scalar(text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")):
-            return
-        time.sleep(0.01)
-    raise AssertionError("nobody waits for the lock")
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    until(lambda: bool(connection.scalar(waiting)))
 
 
 def _scan(unit: Unit) -> None:

@@ -28,6 +28,7 @@ from engine.storage.memory import MemoryStore
 from engine.store import KeyRecord, Store
 from engine.web.access import SCOPES, key_hash
 from engine.web.app import create_app
+from tests.waiting import PATIENCE
 
 KEY = b"a project's key"
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
@@ -161,12 +162,12 @@ def serving(shop: Shop, **options: Any) -> Iterator[str]:
     server.startup = tell  # type: ignore[method-assign]
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert started.wait(10), "the server did not start"
+    assert started.wait(PATIENCE), "the server did not start"
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 @pytest.fixture
@@ -177,20 +178,20 @@ def url(shop: Shop) -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, auth=(WRITE_KEY, "")) as opened:
+    with httpx.Client(base_url=url, auth=(WRITE_KEY, ""), timeout=PATIENCE) as opened:
         yield opened
 
 
 @pytest.fixture
 def admin(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as opened:
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=PATIENCE) as opened:
         yield opened
 
 
 @pytest.fixture
 def stranger(url: str) -> Iterator[httpx.Client]:
     """A browser, a mailbox provider, a mail scanner: nobody that we know."""
-    with httpx.Client(base_url=url) as opened:
+    with httpx.Client(base_url=url, timeout=PATIENCE) as opened:
         yield opened
 
 

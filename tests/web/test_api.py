@@ -12,6 +12,7 @@ import pytest
 from engine.delivery.circuit import Circuit
 from engine.store import KeyRecord
 from engine.web.access import SCOPES, Scope, key_hash
+from tests.waiting import PATIENCE
 from tests.web.conftest import ADMIN_KEY, NOW, Shop, basic, doubtful, serving
 
 with warnings.catch_warnings():
@@ -258,7 +259,7 @@ def test_a_time_that_no_database_gives_back_is_refused(stored_shop: Shop, action
         stored_shop.engine.intake.set_attributes(unit, ana, {"email": "ana@example.com"}, NOW)
     with (
         serving(stored_shop) as url,
-        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as on,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=PATIENCE) as on,
     ):
         answer = on.post("/v1/consents", json={**GRANT, "action": action, **change})
         assert answer.status_code == (400 if action == "grant" or "occurred_at" in change else 200)
@@ -332,7 +333,7 @@ def test_an_id_with_slashes_is_its_own_persons(shop: Shop, admin: httpx.Client) 
 def test_an_address_with_a_nul_is_refused_on_every_store(stored_shop: Shop, path: str) -> None:
     with (
         serving(stored_shop) as url,
-        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as on,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, timeout=PATIENCE) as on,
     ):
         answer = on.get(path)
     assert (answer.status_code, answer.json()["detail"]) == (400, "the address holds U+0000")

@@ -13,6 +13,7 @@ from engine.delivery.circuit import Circuit
 from engine.plan.effects import Perform
 from engine.storage.memory import MemoryStore
 from engine.store import Store
+from tests.waiting import PATIENCE
 from tests.web.conftest import ADMIN_KEY, NOW, WRITE_KEY, Shop, doubtful, serving
 
 SCRIPT = "<script>alert('x')</script>"
@@ -213,7 +214,7 @@ def test_what_is_set_aside_is_shown_and_put_back_by_a_button(shop: Shop, strange
 def guarded(open_shop: Callable[[Store], Shop]) -> Iterator[tuple[Shop, httpx.Client]]:
     """A shop elsewhere: no inbox, so no open door."""
     shop = open_shop(MemoryStore())
-    with serving(shop) as served, httpx.Client(base_url=served) as browser:
+    with serving(shop) as served, httpx.Client(base_url=served, timeout=PATIENCE) as browser:
         yield shop, browser
 
 
@@ -269,7 +270,9 @@ def test_a_forged_or_changed_session_is_none(guarded: tuple[Shop, httpx.Client])
     value = browser.cookies["sojourn_session"]
     key, ends, mac = value.split(".")
     for forged in ("", "x", f"{key}.{int(ends) + 9999}.{mac}", f"{key}.{ends}.{'0' * 64}", f"{key}.x.{mac}", "é.1.é"):
-        answer = httpx.get(f"{browser.base_url}/", headers={"Cookie": f"sojourn_session={forged}".encode()})
+        answer = httpx.get(
+            f"{browser.base_url}/", headers={"Cookie": f"sojourn_session={forged}".encode()}, timeout=PATIENCE
+        )
         assert answer.status_code == 303
 
 

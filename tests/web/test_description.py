@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
 from engine.store import Store
+from tests.waiting import PATIENCE
 from tests.web.conftest import ADMIN_KEY, NOW, Shop, doubtful, serving
 
 _METHODS = ("get", "post", "put", "patch", "delete")
@@ -181,7 +182,7 @@ def described_shop(open_shop: Callable[[Store], Shop], database: Store) -> Itera
         ana = shop.engine.intake.ensure(unit, "external", "ana", NOW)
         shop.engine.ledger.withdraw(unit, profile=ana, channel="sms", occurred_at=NOW, now=NOW)
     bearer = {"Authorization": f"Bearer {ADMIN_KEY}"}
-    with serving(shop) as url, httpx.Client(base_url=url, headers=bearer, timeout=30) as client:
+    with serving(shop) as url, httpx.Client(base_url=url, headers=bearer, timeout=PATIENCE) as client:
         yield _Described(client.get("/openapi.json").json()), client
 
 

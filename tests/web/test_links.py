@@ -20,6 +20,7 @@ from engine.profiles.model import Event, Profile
 from engine.rendering import links
 from engine.storage.memory import MemoryStore
 from engine.store import LinkRecord, Store
+from tests.waiting import PATIENCE
 from tests.web.conftest import KEY, NOW, Shop, serving
 
 MAIL = "ana@example.com"
@@ -126,7 +127,7 @@ def test_a_hundred_repeats_at_once_are_one_withdrawal(shop: Shop, ana: Profile, 
     token = mint(shop, ana, "unsubscribe")
 
     def click(_: int) -> int:
-        return httpx.post(f"{url}/u/{token}").status_code
+        return httpx.post(f"{url}/u/{token}", timeout=PATIENCE).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(click, range(100))) == {200}
@@ -362,7 +363,7 @@ def test_after_an_erasure_a_click_leads_nowhere(stored_shop: Shop) -> None:
     with stored_shop.store.transaction() as unit:
         engine.intake.erase(unit, person, NOW)
     with serving(stored_shop) as url:
-        assert httpx.get(f"{url}/r/{token}").status_code == 404
+        assert httpx.get(f"{url}/r/{token}", timeout=PATIENCE).status_code == 404
 
 
 # ── tests ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -439,8 +440,8 @@ def test_a_link_of_a_message_that_was_really_sent_is_counted_on_its_way(
     paths = dict(re.findall(r'"http://127.0.0.1/([upro])/([^"]+)"', message.html or ""))
     assert set(paths) == {"u", "p", "r", "o"}
     with serving(shop) as url:
-        answer = httpx.get(f"{url}/r/{paths['r']}")
-        assert httpx.get(f"{url}/o/{paths['o']}").status_code == 200
+        answer = httpx.get(f"{url}/r/{paths['r']}", timeout=PATIENCE)
+        assert httpx.get(f"{url}/o/{paths['o']}", timeout=PATIENCE).status_code == 200
     target = (
         "https://shop.example/cart?id=1&utm_source=shop&utm_medium=email&utm_campaign=carts&utm_content=reminder#top"
     )

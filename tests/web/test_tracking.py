@@ -20,6 +20,7 @@ from engine.profiles.model import Event, Profile
 from engine.store import Store
 from engine.web import tracking
 from engine.web.access import key_hash
+from tests.waiting import PATIENCE
 from tests.web.conftest import NOW, WRITE_KEY, Shop, basic, serving
 
 
@@ -100,7 +101,10 @@ def test_an_alias_of_somebody_elses_device_is_refused_with_its_place(segment: Cl
 
 
 def test_concurrent_requests_share_transactions_and_none_is_lost(stored_shop: Shop) -> None:
-    with serving(stored_shop) as served, httpx.Client(base_url=served, headers=basic(WRITE_KEY)) as client:
+    with (
+        serving(stored_shop) as served,
+        httpx.Client(base_url=served, headers=basic(WRITE_KEY), timeout=PATIENCE) as client,
+    ):
 
         def send(number: int) -> int:
             body = {"userId": f"u{number % 7}", "event": "Seen", "messageId": f"m{number}"}
@@ -112,7 +116,10 @@ def test_concurrent_requests_share_transactions_and_none_is_lost(stored_shop: Sh
 
 
 def test_one_bad_request_among_many_refuses_only_itself(stored_shop: Shop) -> None:
-    with serving(stored_shop) as served, httpx.Client(base_url=served, headers=basic(WRITE_KEY)) as client:
+    with (
+        serving(stored_shop) as served,
+        httpx.Client(base_url=served, headers=basic(WRITE_KEY), timeout=PATIENCE) as client,
+    ):
 
         def send(number: int) -> int:
             traits = {"email": "no address" if number % 5 == 0 else f"u{number}@example.com"}
@@ -334,7 +341,7 @@ def test_a_client_that_hangs_up_in_the_middle_is_no_defect_of_ours(
                 connection.sendall(f"{head}Content-Length: 500\r\n\r\n{{".encode())
         # A whole one gets its answer after them.
         body = {"userId": "ana", "event": "Seen", "messageId": "m1"}
-        answer = httpx.post(f"{served}/v1/track", json=body, headers=basic(WRITE_KEY))
+        answer = httpx.post(f"{served}/v1/track", json=body, headers=basic(WRITE_KEY), timeout=PATIENCE)
     assert answer.status_code == 200
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
     assert [event.name for event in events(stored_shop.store, "ana")] == ["Seen"]

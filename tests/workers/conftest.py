@@ -11,9 +11,10 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from engine.plan.model import Plan
+from tests.ports import free_ports
 from tests.workers.road import NOON, Road, Script, Workers
 from workers.contracts.clock import SKIPPING_RATE, Clock
-from workers.embedded import DevServer, choose_port, time_skipping_server
+from workers.embedded import DevServer, time_skipping_server
 from workers.loop import LoopThread
 
 
@@ -38,7 +39,7 @@ def dev_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
     folder: Path = tmp_path_factory.mktemp("temporal")
     server = DevServer(
         folder,
-        port=choose_port("Temporal", 17233, None, set()),
+        port=free_ports(1)[0],
         extra=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40"],
     )
     server.start()

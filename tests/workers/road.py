@@ -11,8 +11,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import EventType, TaskQueueType
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
@@ -23,6 +25,7 @@ from engine.plan.effects import Perform, Result, Started
 from engine.plan.model import Plan, Step
 from engine.plan.state import State
 from engine.project import Channel, Topic
+from tests.waiting import PATIENCE
 from workers import calls
 from workers.activities.steps import StepActivities
 from workers.contracts.clock import Clock
@@ -144,7 +147,7 @@ class Road:
 
     def settle(self) -> Standing:
         """Where the person stands once nothing but time or a signal will change it."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not (standing := self.standing()).is_idle:
             assert time.monotonic() < deadline, standing
             time.sleep(0.01)
@@ -185,12 +188,30 @@ class Road:
                     return
                 await asyncio.sleep(0.01)
 
-        self._loop.run(watch(), timeout=20)
+        self._loop.run(watch(), timeout=PATIENCE)
 
     def summaries(self, kind: str) -> list[str]:
         """Summaries of the events of a kind (`TIMER_STARTED` …), as Temporal's UI shows them."""
         wanted = EventType.Value(f"EVENT_TYPE_{kind}")
         return [json.loads(each.user_metadata.summary.data) for each in self.history() if each.event_type == wanted]
+
+
+async def in_queue(client: Client, queue: str, count: int) -> None:
+    """Returns when so many activities stand in a queue without workers."""
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        report_stats=True,
+    )
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        # Again, where the server is asked by too many at a time.
+        answer = await client.workflow_service.describe_task_queue(request, retry=True)
+        if answer.stats.approximate_backlog_count >= count:
+            return
+        assert time.monotonic() < deadline, f"{answer.stats.approximate_backlog_count} of {count} in the queue"
+        await asyncio.sleep(0.2)
 
 
 class Workers:

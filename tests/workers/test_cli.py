@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from engine.errors import BadInput, Conflict, NotFound, StoreUnavailable
+from tests.waiting import PATIENCE
 from workers.cli import main
 from workers.process import folder_lock
 
@@ -19,7 +20,7 @@ SOJOURN = Path(sys.executable).with_name("sojourn")
 
 
 def sojourn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SOJOURN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([SOJOURN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.mark.parametrize(

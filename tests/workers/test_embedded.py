@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,16 +13,11 @@ import pytest
 from temporalio.client import Client
 
 from engine.errors import BadInput, Conflict
+from tests.ports import free_ports
+from tests.waiting import until
 from workers.embedded import DevServer, choose_port, find_binary
 from workers.everything import Ports
 from workers.loop import LoopThread
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def is_running(pid: int) -> bool:
@@ -71,7 +64,7 @@ def test_a_program_that_is_not_installed_is_named_with_what_to_do() -> None:
 
 @pytest.mark.temporal
 def test_a_killed_server_is_started_again_with_everybody_in_it(tmp_path: Path, loop: LoopThread) -> None:
-    server = DevServer(tmp_path, port=choose_port("Temporal", 19233, None, set()))
+    server = DevServer(tmp_path, port=free_ports(1)[0])
     server.start()
     try:
         client = loop.run(Client.connect(server.address))
@@ -79,6 +72,7 @@ def test_a_killed_server_is_started_again_with_everybody_in_it(tmp_path: Path, l
         killed = server.pid
         os.kill(killed, signal.SIGKILL)
         until(lambda: server.pid != killed)
+        server._await_answer()
         description = loop.run(client.get_workflow_handle("kept").describe())
         assert description.status is not None
         assert description.status.name == "RUNNING"
@@ -91,12 +85,12 @@ def test_a_killed_server_is_started_again_with_everybody_in_it(tmp_path: Path, l
 @pytest.mark.temporal
 def test_a_server_that_a_killed_process_left_behind_is_ended_first(tmp_path: Path) -> None:
     """Two servers on one database would ruin it."""
-    port = choose_port("Temporal", 19333, None, set())
+    port, another = free_ports(2)
     orphan = DevServer(tmp_path, port=port)
     # As a killed `up` leaves it: running, and watched by nobody.
     orphan._spawn()
     orphan._await_answer()
-    server = DevServer(tmp_path, port=choose_port("Temporal", port + 1, None, set()))
+    server = DevServer(tmp_path, port=another)
     server.start()
     try:
         assert orphan._process is not None
@@ -108,6 +102,6 @@ def test_a_server_that_a_killed_process_left_behind_is_ended_first(tmp_path: Pat
 @pytest.mark.temporal
 def test_a_pid_that_is_somebody_else_s_by_now_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "temporal.pid").write_text(f"{os.getpid()}\n")
-    server = DevServer(tmp_path, port=choose_port("Temporal", 19433, None, set()))
+    server = DevServer(tmp_path, port=free_ports(1)[0])
     server.start()
     server.stop()

@@ -7,19 +7,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE, until
 from workers.cli import init
 
 SOJOURN = Path(sys.executable).with_name("sojourn")
 
 
 def sojourn(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([SOJOURN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([SOJOURN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def files(root: Path) -> dict[str, bytes]:
@@ -138,10 +138,7 @@ class Watching:
         return Path(self._out.name).read_text()
 
     def until(self, condition: Callable[[str], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not condition(self.said()):
-            assert time.monotonic() < deadline, self.said()
-            time.sleep(0.05)
+        until(lambda: condition(self.said()), self.said)
 
     def rounds(self, count: int) -> None:
         """Waits until the scenarios were held so often."""
@@ -150,7 +147,7 @@ class Watching:
     def leave(self) -> int:
         """Ctrl-C; the exit code."""
         self._process.send_signal(signal.SIGINT)
-        code = self._process.wait(timeout=60)
+        code = self._process.wait(timeout=PATIENCE)
         self._out.close()
         return code
 

@@ -9,14 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.workers.test_up import free_ports
+from tests.ports import free_ports
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 STARTER = ROOT / "workers" / "starter"
@@ -82,7 +83,7 @@ class Terminal:
             return self._start()
         command = command.replace(":8080/", f":{self.ports[0]}/")
         done = subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=60
+            ["bash", "-c", command], cwd=self.folder, env=self.environ, capture_output=True, text=True, timeout=PATIENCE
         )
         return done.stdout + done.stderr
 
@@ -94,17 +95,14 @@ class Terminal:
             self.up = subprocess.Popen(
                 ["sojourn", "up", *options], cwd=self.folder, env=self.environ, stdout=out, stderr=out
             )
-        deadline = time.monotonic() + 60
-        while "Ctrl-C" not in log.read_text():
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+        until(lambda: "Ctrl-C" in log.read_text(), log.read_text)
         return log.read_text().split("\n")[0]
 
     def close(self) -> int:
         """Ctrl-C in the first terminal; its exit code."""
         assert self.up is not None
         self.up.send_signal(signal.SIGINT)
-        return self.up.wait(timeout=60)
+        return self.up.wait(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -127,14 +125,13 @@ def test_the_first_half_hour_goes_as_written(terminal: Terminal) -> None:
             assert part.old in path.read_text()
             path.write_text(path.read_text().replace(part.old, part.new))
             continue
-        printed = terminal.run(part.text)
-        # What the page asks `why` about takes its moment to happen.
-        deadline = time.monotonic() + 30
-        while not matches(part.expected, printed):
-            assert part.text.startswith("sojourn why"), (part, printed)
-            assert time.monotonic() < deadline, (part, printed)
-            time.sleep(0.2)
+        if part.text.startswith("sojourn why"):
+            # What the page asks `why` about takes its moment to happen.
+            asked = partial(terminal.run, part.text)
+            until(lambda part=part, asked=asked: matches(part.expected, asked()), asked)  # type: ignore[misc]
+        else:
             printed = terminal.run(part.text)
+            assert matches(part.expected, printed), (part, printed)
     assert followed > 15
     assert terminal.close() == 0
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -32,6 +32,7 @@ from engine.plan.effects import (
 )
 from engine.plan.interpreter import begin
 from engine.plan.model import Awaited, Branch, Elapsed, Otherwise, Repeat, Send, Set, Wait, WaitFor
+from tests.waiting import PATIENCE, until
 from tests.workers.road import NOON, Road, Script, Workers, make_plan
 from workers.contracts.payloads import Standing, StimulusPayload
 from workers.contracts.plans import PLANS
@@ -192,18 +193,15 @@ def test_an_exit_during_a_step_lets_the_step_end_and_takes_no_other(road: Build)
 
     def slow(_effect: Perform, _now: datetime) -> Result:
         began.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE)
         return Sent(outcome="sent")
 
     script = Script({"s1": slow, "s2": Sent(outcome="sent")})
     person = road(make_plan(send("s1", next="s2"), send("s2")), script)
     person.enter()
-    assert began.wait(10)
+    assert began.wait(PATIENCE)
     person.nudge(Left(reason="ordered"), at=NOON)
-    deadline = time.monotonic() + 10
-    while person.standing().mode != "over":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: person.standing().mode == "over", person.standing)
     assert not person.standing().is_idle
     may_end.set()
     person.end()
@@ -368,10 +366,10 @@ def test_who_cancels_in_temporal_stops_the_enrollment(workers: Workers, dev_clie
     async def cancel() -> str:
         await person.handle.cancel()
         while (status := (await person.handle.describe()).status) is None or status.name == "RUNNING":
-            pass
+            await asyncio.sleep(0.01)
         return status.name
 
-    assert person._loop.run(cancel(), timeout=20) == "CANCELED"
+    assert person._loop.run(cancel(), timeout=PATIENCE) == "CANCELED"
     assert [reason for reason, _ in script.finished] == ["stopped"]
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from channels.inbox import Inbox
 from engine.enrollment.model import Enrollment
+from tests.waiting import until
 from tests.workers.test_cli import make_shop
 from tests.workers.test_larger_installation import running
-from tests.workers.test_up import until
 from workers.bootstrap import Installation, open_project
 from workers.cli.main import run
 from workers.embedded import DevServer

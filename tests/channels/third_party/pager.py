@@ -42,7 +42,7 @@ class Pager(ChannelAdapter[PagerSettings]):
 
     def _ask(self, line: Mapping[str, str]) -> tuple[str, str]:
         try:
-            connection = socket.create_connection((self.settings.host, self.settings.port), timeout=0.5)
+            connection = socket.create_connection((self.settings.host, self.settings.port), timeout=60)
         except OSError as error:
             failure = channel_error("transient", f"pager cannot be reached ({type(error).__name__})")
         else:

@@ -52,7 +52,7 @@ class TestPager(ProviderContract):
             thread = threading.Thread(target=serve, daemon=True)
             thread.start()
             yield self.adapter.open({**self.settings, "port": server.getsockname()[1]}, self.context()), heard
-            thread.join(5)
+            thread.join(60)
 
     def test_the_exchange_gets_one_line(self) -> None:
         with self.exchange(b"ok p1\n") as (adapter, heard):
