@@ -22,11 +22,11 @@ from msgspec.structs import replace
 from engine import ids
 from engine.consent.model import Suppression
 from engine.delivery.circuits import Circuits
-from engine.delivery.closing import DOUBTED, doubt, give_up
+from engine.delivery.closing import doubt, give_up
 from engine.delivery.gate import Gate, Passage, Verdict
 from engine.delivery.mailing import Mailing, made_of
 from engine.delivery.message import Adapter, Message
-from engine.delivery.model import Decision, Delivery, Status
+from engine.delivery.model import DOUBTED, Decision, Delivery, Status
 from engine.delivery.settling import going_id
 from engine.errors import RenderError
 from engine.plan.effects import Result, Sent, WaitUntil
@@ -89,7 +89,7 @@ class Claims:
         if known.status == "claimed" and not is_doubtful:
             known = replace(known, error=DOUBTED)
         # The place that it holds under the caps is its own.
-        passage.unit.deliveries.save(replace(known, status="retrying"))
+        passage.unit.deliveries.save(replace(known, status="failed"))
         verdict = self._gate.pass_through(passage, self._project.channels[known.channel])
         if verdict.outcome is None:
             return self._claim(passage, verdict, known, known.via if is_doubtful else via, is_doubtful=is_doubtful)
@@ -295,7 +295,7 @@ class Claims:
         """
         deliveries = passage.unit.deliveries
         # The place that it holds under the caps is its own.
-        deliveries.save(replace(known, status="retrying"))
+        deliveries.save(replace(known, status="failed"))
         verdict = self._gate.pass_through(passage, self._project.channels[known.channel])
         if verdict.outcome is not None:
             return verdict.outcome

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from engine.delivery.model import TAKEN, Decision, Delivery
-from engine.errors import DoubtfulChannelError
+from engine.delivery.model import DOUBTED, TAKEN, Decision, Delivery
 from engine.plan.effects import Result, Sent
 from engine.store import Unit
-
-#: The error of a delivery that the provider may have taken, and that is handed over once more all the same. It stays,
-#: whatever later attempts meet: the first is as doubtful as it was.
-DOUBTED = DoubtfulChannelError.code
 
 
 def fail(unit: Unit, delivery: Delivery, decision: Decision, code: str) -> Result:

@@ -17,11 +17,11 @@ from engine.consent.ledger import Ledger
 from engine.consent.model import SuppressionKind
 from engine.delivery.circuits import Circuits
 from engine.delivery.claiming import Claim, Claims
-from engine.delivery.closing import DOUBTED, doubt, fail
+from engine.delivery.closing import doubt, fail
 from engine.delivery.gate import Gate, Passage
 from engine.delivery.mailing import Mailing
 from engine.delivery.message import Adapter, AskableAdapter, SendResult
-from engine.delivery.model import TAKEN, Delivery
+from engine.delivery.model import DOUBTED, TAKEN, Delivery
 from engine.errors import (
     ChannelConfigError,
     ChannelError,

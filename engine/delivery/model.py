@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from engine.errors import DoubtfulChannelError
 from engine.plan.model import Outcome
 
 #: `claimed` is committed before the provider is called, `sent` after. `in_doubt` waits for ops or the provider.
@@ -26,8 +27,12 @@ Status = Literal[
 ]
 #: Statuses of a message that the provider has taken.
 TAKEN: tuple[Status, ...] = ("sent", "delivered", "bounced", "complained", "opened", "clicked")
-#: Statuses that hold a place under the caps. `retrying` holds none: the next attempt decides anew.
+#: Statuses that hold a place under the caps. `retrying` holds none, as the next attempt decides anew, but where it may
+#: have gone already: where its error is `DOUBTED`.
 COUNTED: tuple[Status, ...] = ("claimed", "in_doubt", "held_out", *TAKEN)
+#: The error of a delivery that the provider may have taken, and that is handed over once more all the same. It stays,
+#: whatever later attempts meet: the first is as doubtful as it was.
+DOUBTED = DoubtfulChannelError.code
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -65,6 +70,11 @@ class Delivery(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Neither whose address it is nor what it says: a repr ends up in logs."""
         return f"Delivery({self.delivery_id}, {self.status}, {self.journey}/{self.step_id}, via {self.via})"
+
+
+def holds_place(delivery: Delivery) -> bool:
+    """Whether it counts under the caps that it is subject to."""
+    return delivery.status in COUNTED or (delivery.status == "retrying" and delivery.error == DOUBTED)
 
 
 class Decision(Struct, frozen=True, kw_only=True):

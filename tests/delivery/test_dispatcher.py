@@ -732,6 +732,32 @@ def test_a_failed_message_gives_its_place_under_the_cap_back(any_store: Store) -
     assert shop.perform(enrollment, visit=3) == Sent(outcome="capped")
 
 
+@pytest.mark.parametrize("trouble", [OUT, MISCONFIGURED])
+def test_a_message_that_may_have_gone_keeps_its_place_while_it_waits_for_its_next_try(
+    any_store: Store, trouble: Exception
+) -> None:
+    caps = (Cap(at_most=1, per_seconds=86_400),)
+    provider = ScriptedProvider()
+    provider.answers += [taken_then(provider, NO_ANSWER), trouble]
+    shop, enrollment = open_shop(any_store, provider, send(in_doubt="resend"), caps=caps)
+    for attempt in (1, 2):
+        waiting = shop.perform(enrollment, attempt=attempt, is_due=attempt > 1)
+        assert isinstance(waiting, WaitUntil)
+        assert shop.perform(enrollment, visit=2 + attempt) == Sent(outcome="capped")
+        assert waiting.until is not None
+        shop.now = waiting.until
+    # Its own place is its own, also when it is tried at last.
+    assert shop.perform(enrollment, attempt=3, is_due=True) == SENT
+    assert len(shop.received) == 2
+
+
+def test_a_message_that_has_not_gone_holds_no_place_while_it_waits_for_its_next_try(any_store: Store) -> None:
+    caps = (Cap(at_most=1, per_seconds=86_400),)
+    shop, enrollment = open_shop(any_store, ScriptedProvider("email", OUT), caps=caps)
+    assert isinstance(shop.perform(enrollment), WaitUntil)
+    assert shop.perform(enrollment, visit=2) == SENT
+
+
 def test_transactional_messages_know_neither_caps_nor_quiet_hours(any_store: Store) -> None:
     shop, enrollment = open_shop(
         any_store,

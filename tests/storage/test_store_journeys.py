@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.delivery.circuit import Circuit
-from engine.delivery.model import COUNTED, TAKEN
+from engine.delivery.model import COUNTED, DOUBTED, TAKEN
 from engine.store import ImportMark, Place, Store
 from tests.storage.records import (
     AWKWARD,
@@ -244,6 +244,15 @@ def test_what_holds_a_place_under_caps_is_counted(any_store: Store, status: str)
         unit.deliveries.save(delivery(status=status))
         assert len(unit.deliveries.counted("p1", at(-1))) == (1 if status in COUNTED else 0)
         assert len(unit.deliveries.received("p1", "welcome")) == (1 if status in TAKEN else 0)
+
+
+@pytest.mark.parametrize(("error", "is_counted"), [(DOUBTED, True), ("unavailable", False), (None, False)])
+def test_what_waits_for_its_next_try_holds_a_place_where_it_may_have_gone(
+    any_store: Store, error: str | None, is_counted: bool
+) -> None:
+    with any_store.transaction() as unit:
+        unit.deliveries.save(delivery(status="retrying", error=error))
+        assert len(unit.deliveries.counted("p1", at(-1))) == is_counted
 
 
 def test_counted_instants_ascend_and_leave_out_tests_and_transactional(any_store: Store) -> None:

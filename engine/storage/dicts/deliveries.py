@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from engine.delivery.model import COUNTED, TAKEN, Decision, Delivery
+from engine.delivery.model import TAKEN, Decision, Delivery, holds_place
 from engine.storage.dicts.shelf import Journal, Place, Shelf, newest
 
 
@@ -75,7 +75,7 @@ class DictDeliveries:
         counted = [
             (_instant(delivery), delivery.channel)
             for delivery in self._by_profile.all(profile_id)
-            if delivery.is_marketing and not delivery.is_test and delivery.status in COUNTED
+            if delivery.is_marketing and not delivery.is_test and holds_place(delivery)
         ]
         return sorted(place for place in counted if place[0] > since)
 

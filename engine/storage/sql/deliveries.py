@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal_column, select, true
 from sqlalchemy.sql.expression import false
 
-from engine.delivery.model import COUNTED, TAKEN, Decision, Delivery
+from engine.delivery.model import COUNTED, DOUBTED, TAKEN, Decision, Delivery
 from engine.storage.sql.prepared import Prepared
 from engine.storage.sql.records import Records
 from engine.storage.tables import decisions, deliveries
@@ -35,13 +35,16 @@ def _is_one_of(words: Iterable[str]) -> ColumnElement[bool]:
 _INSTANT = func.coalesce(deliveries.c.sent_at, deliveries.c.claimed_at, type_=Instant)
 _OF_PERSON = deliveries.c.profile_id == bindparam("profile_id")
 _IS_REAL = deliveries.c.is_test == false()
+_MAY_HAVE_GONE = and_(
+    deliveries.c.status == literal_column("'retrying'"), deliveries.c.error == literal_column(f"'{DOUBTED}'")
+)
 _COUNTED = Prepared(
     select(_INSTANT, deliveries.c.channel)
     .where(
         _OF_PERSON,
         _IS_REAL,
         deliveries.c.is_marketing == true(),
-        _is_one_of(COUNTED),
+        _is_one_of(COUNTED) | _MAY_HAVE_GONE,
         bindparam("since", type_=Instant) < _INSTANT,
     )
     .order_by(_INSTANT, deliveries.c.channel)
