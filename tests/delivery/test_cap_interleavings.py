@@ -20,9 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import ids
-from engine.delivery.closing import DOUBTED
 from engine.delivery.message import Message, SendResult
-from engine.delivery.model import Delivery
+from engine.delivery.model import DOUBTED, Delivery
 from engine.enrollment.model import Enrollment
 from engine.errors import Conflict, DoubtfulChannelError, NotFound, PermanentChannelError, TransientChannelError
 from engine.plan.effects import Result, Sent, WaitUntil
