@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class DevServer:
     It persists to `temporal.db` in its folder and logs to `temporal.log` there.
     """
 
-    def __init__(self, folder: Path, *, port: int, ui_port: int | None = None, extra: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, *, port: int, ui_port: int | None = None) -> None:
         self.address = f"{LOOPBACK}:{port}"
         self._folder = folder
         self._log = folder / "temporal.log"
@@ -98,7 +98,6 @@ class DevServer:
             # Off by default in this server: without it a journey of fifty stands in line behind one of five thousand.
             *("--dynamic-config-value", "matching.enableFairness=true"),
             *(part for name in SEARCH_ATTRIBUTES for part in ("--search-attribute", f"{name}=Keyword")),
-            *extra,
         ]
 
     @property

@@ -35,13 +35,9 @@ def skipping(loop: LoopThread) -> Iterator[WorkflowEnvironment]:
 
 @pytest.fixture(scope="session")
 def dev_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
-    """A dev server that suggests continue-as-new early."""
+    """The dev server."""
     folder: Path = tmp_path_factory.mktemp("temporal")
-    server = DevServer(
-        folder,
-        port=free_ports(1)[0],
-        extra=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40"],
-    )
+    server = DevServer(folder, port=free_ports(1)[0])
     server.start()
     yield server
     server.stop()

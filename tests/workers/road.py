@@ -139,8 +139,15 @@ class Road:
         self._loop.run(begin)
 
     def nudge(self, event: Nudge, *, at: datetime) -> None:
-        stimulus = Stimulus(enrollment_id=self.enrollment.enrollment_id, input=event, created_at=at, not_before=at)
-        assert self.gateway.deliver([(stimulus, self.enrollment)]) == {}
+        self.nudge_each([event], at=at)
+
+    def nudge_each(self, events: Sequence[Nudge], *, at: datetime) -> None:
+        """All at once, in no order."""
+        stimuli = [
+            Stimulus(enrollment_id=self.enrollment.enrollment_id, seq=seq, input=event, created_at=at, not_before=at)
+            for seq, event in enumerate(events, start=1)
+        ]
+        assert self.gateway.deliver([(stimulus, self.enrollment) for stimulus in stimuli]) == {}
 
     def standing(self) -> Standing:
         return Standing.from_json(self._loop.run(self.handle.query("standing")))  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -153,8 +154,13 @@ def test_one_that_is_refused_leaves_the_others_of_its_batch_delivered(
     people = [make_enrollment(AWAITING, profile=f"p{time.monotonic_ns()}-{number}") for number in range(40)]
     people[7] = replace(people[7], digest="feedfeedfeedfeed")
     batch = [(replace(stimulus(Started()), seq=number), person) for number, person in enumerate(people, start=1)]
-    refused = gateway.deliver(batch)
-    assert list(refused) == [8]
+    waiting = dict(enumerate(batch, start=1))
+    refused: Mapping[int, Exception] = {}
+    while list(refused) != [8]:
+        refused = gateway.deliver(list(waiting.values()))
+        # A busy server may turn some away for the moment: they come again, as from the courier.
+        assert 8 in refused
+        waiting = {seq: waiting[seq] for seq in refused}
     assert "was refused with" in caplog.text
     for number, person in enumerate(people):
         handle = dev_client.get_workflow_handle(workflow_id(person, KEY))

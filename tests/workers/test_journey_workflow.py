@@ -6,12 +6,15 @@ import asyncio
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import groupby
 
 import pytest
 from msgspec.structs import replace
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer
 
+from engine.enrollment.model import Nudge
 from engine.errors import StoreUnavailable
 from engine.plan.digest import digest
 from engine.plan.effects import (
@@ -34,8 +37,11 @@ from engine.plan.interpreter import begin
 from engine.plan.model import Awaited, Branch, Elapsed, Otherwise, Repeat, Send, Set, Wait, WaitFor
 from tests.waiting import PATIENCE, until
 from tests.workers.road import NOON, Road, Script, Workers, make_plan
+from workers.connection import quiet_runtime
 from workers.contracts.payloads import Standing, StimulusPayload
 from workers.contracts.plans import PLANS
+from workers.worker import WORKFLOW_RUNNER
+from workers.workflows.journey import JourneyWorkflow
 
 pytestmark = pytest.mark.temporal
 
@@ -336,22 +342,35 @@ def test_a_wait_may_last_longer_than_a_workflow_s_default_life(road: Build, skip
 def test_a_long_history_is_left_behind_and_the_person_stays_where_they_were(
     workers: Workers, dev_client: Client
 ) -> None:
-    """The dev server of the tests suggests continue-as-new after 40 events."""
-    rounds = 30
     awaiting = WaitFor(step_id="reply", alternatives=(Awaited(event="Replied", then="reply"),), next=None)
     script = Script({"reply": WaitUntil(until=None, why="event")})
     person = workers.road(dev_client, make_plan(awaiting), script)
     person.enter()
     first_run = person._loop.run(person.handle.describe()).run_id
-    for visit in range(1, rounds + 1):
-        assert person.settle().visit == visit
-        person.nudge(Arrived(step_id="reply", visit=visit, goto="reply"), at=NOON)
-    assert person.settle() == Standing(mode="waiting", step_id="reply", visit=rounds + 1, wake_at=None, is_idle=True)
+
+    def reply(visit: int) -> Nudge:
+        return Arrived(step_id="reply", visit=visit, goto="reply")
+
+    def go_round(visits: range) -> None:
+        for visit in visits:
+            assert person.settle().visit == visit
+            person.nudge(reply(visit), at=NOON)
+
+    go_round(range(1, 11))
+    # Of a visit that is over: each makes the history longer, and has no effect.
+    person.nudge_each([reply(1)] * 400, at=NOON)
+    go_round(range(11, 21))
+    assert person.settle() == Standing(mode="waiting", step_id="reply", visit=21, wake_at=None, is_idle=True)
     description = person._loop.run(person.handle.describe())
     assert description.run_id != first_run
     assert description.workflow_type == "cart"
     assert description.search_attributes["SojournJourney"] == ["cart"]
-    assert len(script.calls) == rounds + 1
+    # Each visit was performed, in order; a step whose answer was lost with a workflow task is performed again.
+    assert [visit for visit, _ in groupby(effect.visit for effect in script.performed)] == list(range(1, 22))
+    left_behind = person._loop.run(dev_client.get_workflow_handle(person.handle.id, run_id=first_run).fetch_history())
+    assert left_behind.events[-1].HasField("workflow_execution_continued_as_new_event_attributes")
+    replayer = Replayer(workflows=[JourneyWorkflow], workflow_runner=WORKFLOW_RUNNER, runtime=quiet_runtime())
+    assert person._loop.run(replayer.replay_workflow(left_behind)).replay_failure is None
     person.nudge(Left(reason="exit"), at=NOON)
     person.end()
 
@@ -415,7 +434,6 @@ def test_a_moved_person_goes_on_with_the_other_plan_and_the_time_already_waited_
 def test_a_move_outlasts_a_continue_as_new_and_takes_the_place_in_line_with_it(
     workers: Workers, dev_client: Client
 ) -> None:
-    rounds = 30
     awaiting = WaitFor(step_id="reply", alternatives=(Awaited(event="Replied", then="reply"),), next="s")
     onto = make_plan(awaiting, send("s", topic="orders"), title="With an answer")
     PLANS.put(digest(onto), onto)
@@ -425,12 +443,11 @@ def test_a_move_outlasts_a_continue_as_new_and_takes_the_place_in_line_with_it(
     person.settle()
     first_run = person._loop.run(person.handle.describe()).run_id
     person.nudge(Moved(digest=digest(onto)), at=NOON)
-    for visit in range(1, rounds + 1):
-        assert person.settle().visit == visit
-        person.nudge(Arrived(step_id="reply", visit=visit, goto="reply"), at=NOON)
+    person.settle()
+    person.nudge_each([Arrived(step_id="reply", visit=0, goto="reply")] * 400, at=NOON)
     person.settle()
     assert person._loop.run(person.handle.describe()).run_id != first_run
-    person.nudge(Arrived(step_id="reply", visit=rounds + 1, goto="s"), at=NOON)
+    person.nudge(Arrived(step_id="reply", visit=1, goto="s"), at=NOON)
     person.end()
     scheduled = [
         each.activity_task_scheduled_event_attributes.priority.priority_key

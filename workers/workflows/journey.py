@@ -35,6 +35,10 @@ from workers.contracts.plans import PLANS
 
 #: How far the clock may run past the moment that caused an activation before that moment no longer counts as now.
 _GRID = timedelta(seconds=1)
+#: After so many inputs a run is followed by another with a history of its own: an input costs some ten events, and
+#: Temporal warns at 10,240. Temporal's own word that it is time comes with a task, and an answer that a query has made
+#: late is replayed in the task before: only what was counted is the same in both.
+_INPUTS_A_RUN = 400
 
 
 @workflow.defn(dynamic=True)
@@ -83,6 +87,8 @@ class _Carriage:
         self._moment = start.entered_at
         #: Why the person waits, for the timer's summary.
         self._why = ""
+        #: Inputs of this run.
+        self._taken = 0
 
     async def travel(self) -> None:
         """Returns when the enrollment is over and the end is recorded."""
@@ -118,7 +124,7 @@ class _Carriage:
             if self._left() is None:
                 self._under_way = None
                 return self._performed(PerformAnswer.from_json(under_way.result())), self._moment
-        elif workflow.info().is_continue_as_new_suggested():
+        elif self._taken >= _INPUTS_A_RUN:
             self._continue_as_new()
         left = self._left()
         if left is not None:
@@ -162,6 +168,7 @@ class _Carriage:
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def _take(self, event: Input, cause: datetime) -> None:
         """Hands one input to the interpreter and starts what comes of it."""
+        self._taken += 1
         now = self._moment = self._on_grid(cause)
         if isinstance(event, Moved):
             effects = self._move(event, now)
