@@ -23,6 +23,7 @@ from workers.gateway import Gateway
 from workers.loops import Loops, WakingPerformer
 from workers.process import TemporalSide
 from workers.settings import Settings, write_secret
+from workers.whereabouts import Whereabouts, left
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,16 +95,20 @@ class Everything:
         return "\n".join(lines)
 
     def _start(self, parts: ExitStack) -> None:
-        # The project may say `port: ${SOJOURN_SMTP_PORT:-1025}`, and then finds the inbox wherever it is.
-        environ = {"SOJOURN_SMTP_PORT": str(self._ports.smtp), **os.environ}
-        project = open_project(self._root, environ)
         settings = Settings.read()
+        here = Whereabouts(
+            process=os.getpid(),
+            public_url=settings.public_url or f"http://{LOOPBACK}:{self._ports.api}",
+            smtp_port=self._ports.smtp,
+        )
+        # The project may say `port: ${SOJOURN_SMTP_PORT:-1025}`, and then finds the inbox wherever it is.
+        project = open_project(self._root, {**here.environ(), **os.environ})
         inbox = Inbox(self._folder / "inbox")
         self._installation = parts.enter_context(
             Installation(
                 project,
                 settings,
-                public_url=settings.public_url or f"http://{LOOPBACK}:{self._ports.api}",
+                public_url=here.public_url,
                 inbox=inbox,
                 is_migrating=True,
             )
@@ -148,6 +153,7 @@ class Everything:
         self._api = ApiServer(app, host=LOOPBACK, port=self._ports.api)
         self._api.start()
         parts.callback(self._api.stop)
+        parts.enter_context(left(self._folder, here))
 
     def _make_write_key(self) -> str:
         """The key for events in, the same at every start: in the folder for its owner, in the store by its hash."""

@@ -21,6 +21,7 @@ from channels.inbox import Inbox
 from tests.ports import free_ports
 from tests.waiting import PATIENCE, until
 from tests.workers.test_cli import make_shop
+from workers import whereabouts
 from workers.embedded import end_orphan
 
 pytestmark = pytest.mark.temporal
@@ -119,6 +120,41 @@ def test_an_event_becomes_messages_at_their_time_and_ctrl_c_drains(up: Up) -> No
     assert "Draining" in output
     assert "Traceback" not in output
     assert "ana@example.com" not in output
+
+
+def sojourn(root: Path, *arguments: str) -> str:
+    """What another terminal in the folder says."""
+    done = subprocess.run(
+        [SOJOURN, *arguments], cwd=root, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_other_commands_of_the_folder_know_where_it_listens(up: Up) -> None:
+    """On whatever ports it is: a test's links lead to it, its mail goes to its inbox."""
+    project = up.root / "sojourn.yml"
+    settings = '{host: 127.0.0.1, port: "${SOJOURN_SMTP_PORT:-1}", tls: none}'
+    by_smtp = f'post: {{use: smtp, kind: email, templates: email, from: "a@b.example", settings: {settings}}}'
+    project.write_text(project.read_text().replace("topics:", f"  {by_smtp}\ntopics:"))
+    page = up.root / "templates" / "email" / "order.html"
+    page.write_text(page.read_text() + '<a href="{{ links.preferences }}">Preferences</a>\n')
+    journey = up.root / "journeys" / "order_updates.yml"
+    (up.root / "journeys" / "more.yml").write_text(
+        journey.read_text().replace("order_updates", "more").replace("send: email", "send: post")
+    )
+    up.order("o1")
+    until(lambda: up.subjects()["Your order o1"] >= 1, up.subjects)
+    said = sojourn(up.root, "deploy")
+    assert "more: new" in said
+    assert f"`sojourn up` (process {up.process.pid}) read triggers" in said
+    assert "restart it" in said
+    assert "restart it" not in sojourn(up.root, "deploy")
+    sojourn(up.root, "send-test", "more", "thanks", "--profile", "ana", "--to", "me@shop.example")
+    tests = [mail for mail in Inbox(up.root / ".sojourn" / "inbox").messages() if mail.subject.startswith("[Test]")]
+    assert [f"http://127.0.0.1:{up.ports[0]}/p/" in str(mail.text) for mail in tests] == [True]
+    up.stop()
+    assert whereabouts.find(up.root) is None
 
 
 def test_killed_servers_and_processes_lose_nobody_and_send_nothing_twice(up: Up) -> None:

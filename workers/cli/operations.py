@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from workers import whereabouts
 from workers.cli.console import progress
 from workers.cli.project import ProjectFolder, open_installation
 
@@ -68,6 +69,12 @@ def deploy(
         return
     lines = [line for each in deployed for line in _done(each)]
     typer.echo("\n".join(lines or ["Nothing to deploy: every journey is deployed as it is."]))
+    beside = whereabouts.find(project)
+    if beside is not None and any(each.change != "unchanged" for each in deployed):
+        typer.echo(
+            f"`sojourn up` (process {beside.process}) read triggers, segments, templates and channels when it started: "
+            "restart it for what is new of them, or nobody enters a new journey"
+        )
 
 
 def _done(each: Deployed) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,11 +35,18 @@ def open_project(folder: Path) -> Project:
 
 
 def open_installation(folder: Path) -> Installation:
-    """The project over its store, ready for use; close it. Raises Conflict where the store wants `sojourn migrate`."""
-    from workers import bootstrap
+    """The project over its store, ready for use; close it. Raises Conflict where the store wants `sojourn migrate`.
+
+    Beside a `sojourn up` in the folder, links lead to it, and its inbox gets the mail.
+    """
+    from workers import bootstrap, whereabouts
     from workers.settings import Settings
 
-    return bootstrap.Installation(bootstrap.open_project(folder), Settings.read())
+    beside, settings = whereabouts.find(folder), Settings.read()
+    if beside is None:
+        return bootstrap.Installation(bootstrap.open_project(folder), settings)
+    project = bootstrap.open_project(folder, {**beside.environ(), **os.environ})
+    return bootstrap.Installation(project, settings, public_url=settings.public_url or beside.public_url)
 
 
 def check_names(
