@@ -1,4 +1,4 @@
-"""What the engine asks of a database: a transaction over small groups of records.
+"""What the engine asks of a database: a transaction over small groups of records. (500 lines: one contract, whole.)
 
 Two implementations pass one suite: `engine.storage` (SQLAlchemy on SQLite and PostgreSQL) and
 `engine.storage.memory` (virtual time). Rules that every implementation keeps:
@@ -334,9 +334,14 @@ class Queue(Protocol):
         ...
 
     def next_occurrence(self, now: datetime | None = None) -> Occurrence | None:
-        """The lowest `seq` that no other transaction holds (PostgreSQL: SKIP LOCKED), held until this transaction ends;
-        none that is set aside, and none of a profile of which an earlier one is held or waits for its `retry_at`
-        (where `now` is given)."""
+        """The lowest `seq` of a profile that no other transaction was given one of and has not ended; none that is set
+        aside, and none of a profile of which an earlier one waits for its `retry_at` (where `now` is given). Whoever
+        routes it takes the profile's lock and has it confirmed."""
+        ...
+
+    def confirm_occurrence(self, taken: Occurrence, now: datetime | None = None) -> Occurrence | None:
+        """What `next_occurrence` gave, under its profile's lock: another one of the profile, or None, where a merge or
+        another router was quicker."""
         ...
 
     def remove_occurrence(self, seq: int) -> None: ...
@@ -482,6 +487,11 @@ class Unit(Protocol):
     def lock(self, profile_id: str) -> None:
         """Takes a profile's lock inside a transaction that began without it, or a lock of any other name: what is read
         and written from here on is under it."""
+        ...
+
+    def let_go(self) -> None:
+        """Lets go of all locks of a transaction that has written nothing, before it waits for others: who waits while
+        he holds a lock that another wants may wait for ever. (Where something was written the locks stay.)"""
         ...
 
     def expect(self, reads: Callable[[Unit], object]) -> None:

@@ -19,6 +19,7 @@ from engine.delivery.soft_bounces import is_run
 from engine.delivery.states import reported
 from engine.errors import BadInput
 from engine.events.model import Occurrence
+from engine.locking import under_lock
 from engine.profiles.model import Event, Profile
 from engine.project import Channel, ChannelKind, Project
 from engine.store import Unit
@@ -46,13 +47,17 @@ class Receipts:
         if profile is None:
             self._reply(unit, channel, receipt, None, now)
             return None
-        unit.lock(profile.profile_id)
-        # Only now is it certain: while we waited, another receipt may have moved the delivery, or a merge the person.
-        delivery = self._delivery(unit, channel, receipt)
-        profile = self._profile(unit, channel, receipt, delivery)
+        first = profile.profile_id
+
+        def look() -> tuple[str, tuple[Delivery | None, Profile | None]]:
+            delivery = self._delivery(unit, channel, receipt)
+            profile = self._profile(unit, channel, receipt, delivery)
+            return profile.profile_id if profile else first, (delivery, profile)
+
+        # Only under the lock is it certain: while we waited, a receipt may have moved the delivery, a merge the person.
+        delivery, profile = under_lock(unit, first, look)
         if profile is None:
             return None
-        unit.lock(profile.profile_id)
         if delivery is not None and delivery.is_test:
             # It went to an address that somebody named: what becomes of it says nothing of the person.
             _move(unit, delivery, receipt, _happened_at(receipt, delivery, now))

@@ -19,6 +19,7 @@ from engine.errors import Conflict, NotFound
 from engine.events.backfill import Backfill
 from engine.events.baselines import Baselines
 from engine.events.dues import DueIndex
+from engine.locking import under_lock
 from engine.plan.digest import plan_to_json
 from engine.plan.effects import Moved, Resumed
 from engine.plan.model import Plan
@@ -234,8 +235,13 @@ class Operations:
         return sum(self._end(each, "stopped", now) for each in inside)
 
     def _end(self, enrollment: Enrollment, reason: str, now: datetime, *, only_held: bool = False) -> bool:
-        with self._store.transaction(enrollment.profile_id) as unit:
-            again = unit.enrollments.find(enrollment.enrollment_id)
+        with self._store.transaction() as unit:
+
+            def look() -> tuple[str, Enrollment | None]:
+                found = unit.enrollments.find(enrollment.enrollment_id)
+                return found.profile_id if found else enrollment.profile_id, found
+
+            again = under_lock(unit, enrollment.profile_id, look)
             if again is None or again.state != "active" or (only_held and again.waiting != "held"):
                 return False
             end_enrollment(unit, again, reason, now, tell=True)

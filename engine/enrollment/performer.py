@@ -102,6 +102,7 @@ class Performer:
             found = unit.enrollments.find(enrollment_id)
             if found and found.profile_id == owner:
                 return found
+            unit.let_go()
             owner = found.profile_id if found else None
         raise NotFound(f"no enrollment {enrollment_id!r} in this store")
 

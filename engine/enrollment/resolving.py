@@ -19,6 +19,7 @@ from engine.enrollment.memberships import tell_segments
 from engine.enrollment.model import Enrollment, TrailEntry
 from engine.enrollment.planbook import Planbook
 from engine.errors import BadInput, Conflict, NotFound
+from engine.locking import under_lock
 from engine.plan.effects import Perform
 from engine.plan.model import Outcome, Send
 from engine.store import Store, Unit
@@ -99,16 +100,16 @@ class Resolver:
 
     @staticmethod
     def _find(unit: Unit, delivery_id: str) -> Delivery:
-        found = unit.deliveries.find(delivery_id)
-        if found is not None:
-            unit.lock(found.profile_id)
-            # Read again under the lock: a receipt may have resolved it while we waited.
+        def look() -> tuple[str, Delivery]:
             found = unit.deliveries.find(delivery_id)
-        if found is None:
-            raise NotFound(
-                f"no delivery {delivery_id!r} in this store; `sojourn deliveries --status in_doubt` lists them"
-            )
-        return found
+            if found is None:
+                raise NotFound(
+                    f"no delivery {delivery_id!r} in this store; `sojourn deliveries --status in_doubt` lists them"
+                )
+            return found.profile_id, found
+
+        # Read again under the lock: a receipt may have resolved it while we waited.
+        return under_lock(unit, look()[0], look)
 
     def _settle(self, unit: Unit, delivery: Delivery, outcome: Outcome, now: datetime) -> None:
         unit.deliveries.save(delivery)

@@ -113,10 +113,17 @@ class DueIndex:
             unit.dues.remove("segment", profile_id, segment)
 
     # ── schedules of the project ─────────────────────────────────────────────────────────────────────────────────────
+    @staticmethod
+    def lock_project_schedules(unit: Unit) -> None:
+        """Takes the lock under which the rows of schedules in the project's zone are put anew: they are nobody's, and
+        several are changed at once."""
+        unit.lock("schedules")
+
     def put_project_schedules(self, unit: Unit, now: datetime) -> None:
         """The next moment of every schedule in the project's zone, the present one included."""
         zone = schedule.find_zone(self._facts.project.timezone)
         assert zone is not None, "the language checks the project's zone"
+        self.lock_project_schedules(unit)
         for plan, index, trigger in self._planbook.schedules:
             subject = Subject(plan.journey, index)
             if trigger.zone != "project":

@@ -72,6 +72,9 @@ class Gathering:
         self.write()
         self._owners, self._profiles = {}, {}
 
+    def let_go(self) -> None:
+        """Nothing: the calls before this one stand on these locks, whether what they write is written yet or not."""
+
     def lock(self, profile_id: str) -> None:
         if profile_id not in self._held:
             self._beneath.lock(profile_id)
@@ -159,6 +162,7 @@ class _GatheredUnit:
     def __init__(self, unit: Unit, gathering: Gathering) -> None:
         self._unit = unit
         self.lock = gathering.lock
+        self.let_go = gathering.let_go
         self.profiles = _Profiles(gathering, unit.profiles)
         self.events = _Events(gathering, unit.events)
         self.queue = _Queue(gathering, unit.queue)

@@ -15,6 +15,7 @@ from engine.enrollment.ending import end_enrollment
 from engine.enrollment.model import Enrollment
 from engine.errors import Conflict, NotFound
 from engine.events.model import Occurrence
+from engine.locking import under_lock
 from engine.profiles.merge import Register, merged
 from engine.profiles.model import OWN_FIELDS, Profile, Value
 from engine.project import Project, Topic
@@ -40,9 +41,13 @@ class Identities:
 
     def recipient(self, unit: Unit, kind: IdentifierKind, value: str, now: datetime) -> str | None:
         """Id of the profile under an identifier, locked, and made where there is none; None where it was erased."""
-        unit.lock(self.profile_id(unit, kind, value))
+
+        def look() -> tuple[str, str | None]:
+            owner = unit.profiles.owner(kind, value)
+            return owner or ids.profile_id(self._key, kind, value), owner
+
         # Asked again: while we waited for the lock it may have been made, merged or erased.
-        known = unit.profiles.owner(kind, value)
+        known = under_lock(unit, self.profile_id(unit, kind, value), look)
         if known is None:
             profile = self.ensure(unit, kind, value, now)
             known = profile.profile_id if profile.erased_at is None else None
@@ -50,25 +55,27 @@ class Identities:
 
     def current(self, unit: Unit, profile_id: str) -> Profile:
         """The profile, locked, of an id as links and deliveries keep it; of a merged one, the one it became part of."""
-        profile = self._find(unit, profile_id)
-        unit.lock(profile.profile_id)
-        return self._find(unit, profile_id)
 
-    @staticmethod
-    def _find(unit: Unit, profile_id: str) -> Profile:
-        profile = unit.profiles.find_by("merged", profile_id) or unit.profiles.find(profile_id)
-        if profile is None:
-            raise NotFound(f"there is no profile {profile_id}")
-        return profile
+        def look() -> tuple[str, Profile]:
+            profile = unit.profiles.find_by("merged", profile_id) or unit.profiles.find(profile_id)
+            if profile is None:
+                raise NotFound(f"there is no profile {profile_id}")
+            return profile.profile_id, profile
+
+        return under_lock(unit, look()[0], look)
 
     def ensure(self, unit: Unit, kind: IdentifierKind, value: str, now: datetime) -> Profile:
         """The profile under an identifier, locked, and made where there is none. An erased one comes back as it is."""
-        unit.lock(self.profile_id(unit, kind, value))
-        # Only now is it certain: while we waited for the lock it may have been made, merged or erased.
-        known = unit.profiles.find_by(kind, value)
+        profile_id = ids.profile_id(self._key, kind, value)
+
+        def look() -> tuple[str, Profile | None]:
+            known = unit.profiles.find_by(kind, value)
+            return known.profile_id if known else profile_id, known
+
+        # Only under the lock is it certain: while we waited it may have been made, merged or erased.
+        known = under_lock(unit, self.profile_id(unit, kind, value), look)
         if known:
             return known
-        profile_id = ids.profile_id(self._key, kind, value)
         # Erasing takes the identifiers; the empty profile under the derived id says: to stay forgotten.
         emptied = unit.profiles.find(profile_id)
         if emptied:

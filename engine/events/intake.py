@@ -111,13 +111,23 @@ class Intake:
                 for value, profile_id in unit.profiles.owners(kind, each).items()
             }
 
+        def meant(owned: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+            return {
+                (kind, value): owned.get((kind, value)) or ids.profile_id(self._key, kind, value)
+                for kind, value in people
+            }
+
         owned = owners()
-        locked: dict[tuple[str, str], str] = {
-            (kind, value): owned.get((kind, value)) or ids.profile_id(self._key, kind, value) for kind, value in people
-        }
-        may_have_changed = unit.lock_each(sorted(set(locked.values())))
-        unit.expect(reads)
-        return locked, owners() if may_have_changed else owned
+        locked = meant(owned)
+        while unit.lock_each(sorted(held := set(locked.values()))):
+            unit.expect(reads)
+            owned = owners()
+            locked = meant(owned)
+            if held.issuperset(locked.values()):
+                break
+            # Somebody was joined to another while we waited, whose lock would be out of its turn behind these.
+            unit.let_go()
+        return locked, owned
 
     def ensure(self, unit: Unit, kind: IdentifierKind, value: str, now: datetime) -> Profile:
         """The profile under an identifier, made where there is none; an erased one stays erased (`erased_at`)."""
@@ -251,8 +261,9 @@ class Intake:
         """Forgets a person: attributes, addresses, contents. Keyed hashes of the addresses stay suppressed for good."""
         if profile.erased_at is not None:
             return
-        for kind, address in self._addresses(unit, profile):
-            hashed = address_hash(self._key, kind, address)
+        hashes = {(kind, address_hash(self._key, kind, address)) for kind, address in self._addresses(unit, profile)}
+        # Sorted: two people who had the same addresses may be erased at once.
+        for kind, hashed in sorted(hashes):
             unit.consents.suppress(suppression_of(kind, hashed, "erased", source="erasure", now=now))
         unit.profiles.erase(profile.profile_id, now)
         unit.queue.add_occurrence(Occurrence(profile_id=profile.profile_id, kind="erased", at=now))

@@ -64,11 +64,13 @@ class Router:
         routed = 0
         while True:
             with self._store.transaction() as unit:
-                occurrence = unit.queue.next_occurrence(now)
-                if occurrence is None:
+                found = unit.queue.next_occurrence(now)
+                if found is None:
                     return routed
-                self._settle(unit, occurrence, now)
-            routed += 1
+                occurrence = self._taken(unit, found, now)
+                if occurrence is not None:
+                    self._settle(unit, occurrence, now)
+                    routed += 1
 
     def route_next(self, now: datetime, on_fault: Callable[[Occurrence, Exception], None]) -> bool:
         """Routes the oldest occurrence that nobody else is routing; False where none waits.
@@ -79,11 +81,14 @@ class Router:
         """
         taken: Occurrence | None = None
         try:
-            with self._store.transaction() as unit:
-                taken = unit.queue.next_occurrence(now)
-                if taken is None:
-                    return False
-                self._settle(unit, taken, now)
+            while taken is None:
+                with self._store.transaction() as unit:
+                    found = unit.queue.next_occurrence(now)
+                    if found is None:
+                        return False
+                    taken = self._taken(unit, found, now)
+                    if taken is not None:
+                        self._settle(unit, taken, now)
         except StoreUnavailable:
             raise
         except Exception as fault:
@@ -107,8 +112,14 @@ class Router:
             unit.queue.set_back(failed)
         return failed
 
+    @staticmethod
+    def _taken(unit: Unit, found: Occurrence, now: datetime) -> Occurrence | None:
+        """What is to be routed of the profile, under its lock; None where that has changed while we waited for it."""
+        unit.lock(found.profile_id)
+        unit.expect(lambda soon: soon.profiles.find(found.profile_id))
+        return unit.queue.confirm_occurrence(found, now)
+
     def _settle(self, unit: Unit, occurrence: Occurrence, now: datetime) -> None:
-        unit.lock(occurrence.profile_id)
         self._route(unit, occurrence, now)
         unit.queue.remove_occurrence(occurrence.seq)
 

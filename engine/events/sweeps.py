@@ -180,6 +180,7 @@ class Sweeper:
             plan, trigger = self._trigger(unit, row) or (None, None)
             if not (plan and zone and isinstance(trigger, ScheduleTrigger) and fires_at(trigger, zone, row.due_at)):
                 # No trigger of today's says so: it was deployed with another schedule, or without.
+                self._dues.lock_project_schedules(unit)
                 unit.dues.remove(row.kind, row.profile_id, row.subject)
                 self._dues.put_project_schedules(unit, now)
                 return

@@ -66,6 +66,9 @@ class MemoryUnit:
     def expect(self, reads: Callable[[Unit], object]) -> None:
         """Nothing to do: everything is here."""
 
+    def let_go(self) -> None:
+        """As `lock`."""
+
     def lock_each(self, profile_ids: Sequence[str]) -> bool:  # noqa: ARG002 (as `lock`)
         return False
 

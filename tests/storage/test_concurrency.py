@@ -129,8 +129,10 @@ def test_routers_take_each_occurrence_once_and_each_profiles_in_order(database: 
                         return
                     continue
                 unit.lock(found.profile_id)
-                taken.append((found.profile_id, found.seq))
-                unit.queue.remove_occurrence(found.seq)
+                found = unit.queue.confirm_occurrence(found)
+                if found is not None:
+                    taken.append((found.profile_id, found.seq))
+                    unit.queue.remove_occurrence(found.seq)
 
     _together(*[route] * 4)
     assert len(taken) == len(set(taken)) == people * each

@@ -167,9 +167,8 @@ def test_a_poll_reads_the_queue_in_its_order(sqlite_url: str, table: str) -> Non
 def test_a_backlog_in_postgresql_is_not_read_for_each_one(postgres_url: str, is_analyzed: bool) -> None:
     """With statistics, and on the first day without any."""
     from sqlalchemy import text
-    from sqlalchemy.dialects import postgresql
 
-    from engine.storage.sql import queue
+    from engine.storage.sql import prepared, queue
 
     database = Database(postgres_url)
     with database.transaction() as unit:
@@ -179,11 +178,9 @@ def test_a_backlog_in_postgresql_is_not_read_for_each_one(postgres_url: str, is_
         connection = unit.queue._connection  # type: ignore[attr-defined]
         if is_analyzed:
             connection.execute(text("ANALYZE occurrences"))
-        asked = str(queue._NEXT["postgresql"]._statement.compile(dialect=postgresql.dialect()))
-        for name in ("now", "retry_at_1"):
-            asked = asked.replace(f"%({name})s", "now()")
-        asked = asked.replace("%(param_1)s", "1")
-        plan = [row[0] for row in connection.execute(text(f"EXPLAIN {asked}"))]
+        asked = queue._NEXT["postgresql"]._of(connection.dialect)
+        rows = prepared.read(connection, f"EXPLAIN {asked.sql}", prepared._values(asked, {"now": NOON}))
+        plan = [line for (line,) in rows]
     database.close()
     assert any("Index Scan using occurrences_pkey" in line for line in plan), plan
     assert not any("Sort" in line or "Bitmap" in line or "Seq Scan" in line for line in plan), plan

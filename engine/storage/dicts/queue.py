@@ -41,6 +41,9 @@ class DictQueue:
                 passed_over.add(each.profile_id)
         return None
 
+    def confirm_occurrence(self, taken: Occurrence, now: datetime | None = None) -> Occurrence | None:  # noqa: ARG002
+        return taken  # nobody else was at it
+
     def remove_occurrence(self, seq: int) -> None:
         self._occurrences.drop(seq)
 

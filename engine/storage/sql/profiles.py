@@ -81,6 +81,12 @@ _IDENTIFIED = (
     .where(_OF_PERSON[identifier_table])
     .order_by(identifier_table.c.kind, identifier_table.c.value)
 )
+#: What others may change without the profile's lock: who takes several of these over, or puts occurrences back. A
+#: statement changes rows in whatever order it finds them, so they are locked in order before it.
+_LOCK_IDENTIFIERS = Prepared(_IDENTIFIED.with_for_update())
+_LOCK_OCCURRENCES = Prepared(
+    select(occurrences.c.seq).where(_OF_PERSON[occurrences]).order_by(occurrences.c.seq).with_for_update()
+)
 _EMPTIED = (
     delete(identifier_table).where(_OF_PERSON[identifier_table]),
     update(events).where(_OF_PERSON[events]).values(properties={}),
@@ -160,9 +166,16 @@ class SqlProfiles:
         if profile is None:
             return
         _PROFILES.put(self._connection, Profile(profile_id=profile_id, created_at=profile.created_at, erased_at=at))
+        self._lock_rows(profile_id, _LOCK_IDENTIFIERS)
         for statement in _EMPTIED:
             self._connection.execute(statement, {"person": profile_id})
 
     def hand_over(self, source_id: str, target_id: str) -> None:
+        self._lock_rows(source_id, _LOCK_IDENTIFIERS, _LOCK_OCCURRENCES)
         for statement in _HANDED_OVER:
             self._connection.execute(statement, {"person": source_id, "other": target_id})
+
+    def _lock_rows(self, profile_id: str, *statements: Prepared) -> None:
+        if self._connection.dialect.name == "postgresql":
+            for statement in statements:
+                statement.write(self._connection, {"person": profile_id})

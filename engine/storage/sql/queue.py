@@ -34,27 +34,44 @@ _IS_ITS_TURN: Mapping[str, ColumnElement[bool]] = {
         _EARLIER.c.seq < occurrences.c.seq,
         _EARLIER.c.retry_at < _NEVER,
     ),
-    # Only a profile's first one is ever taken, and one that another transaction holds, or that waits for its next
-    # attempt, is still there to be the first: so what follows it is passed over, too.
+    # Only a profile's first one is ever taken, and one that another router is at, or that waits for its next attempt,
+    # is still there to be the first: so what follows it is passed over, too.
     "postgresql": occurrences.c.seq
     == select(func.min(_EARLIER.c.seq))
     .where(_IS_OF_THE_SAME, or_(_EARLIER.c.retry_at.is_(None), _EARLIER.c.retry_at < _NEVER))
     .scalar_subquery(),
 }
-_NEXT = {
-    dialect: Prepared(
-        _OCCURRENCES.select()
-        .where(
-            or_(occurrences.c.retry_at.is_(None), occurrences.c.retry_at <= bindparam("now", type_=Instant)),
-            is_its_turn,
-        )
-        .order_by(occurrences.c.seq)
-        .limit(1)
-        # (SQLite knows no row locks and needs none.)
-        .with_for_update(skip_locked=True)
+_WAITING = {
+    dialect: _OCCURRENCES.select()
+    .where(
+        or_(occurrences.c.retry_at.is_(None), occurrences.c.retry_at <= bindparam("now", type_=Instant)),
+        is_its_turn,
     )
+    .order_by(occurrences.c.seq)
     for dialect, is_its_turn in _IS_ITS_TURN.items()
 }
+#: The offset keeps what is asked of these outside: each is tried in its turn, and none behind the first that is free.
+_TRIED = _WAITING["postgresql"].offset(0).subquery("waiting")
+#: Of the profile that a router is at, in the space of locks with two numbers. It is tried and never waited for, so who
+#: has it may wait for the profile's lock. With a lock on the row it could not: a merge has that one, and wants the row.
+_ROUTING = 1
+#: (In these words PostgreSQL expects it of nearly all, and not of every third: so it looks for few in their order.)
+_IS_FREE = func.nullif(
+    func.pg_try_advisory_xact_lock(_ROUTING, func.hashtext(_TRIED.c.profile_id)), text("false")
+).is_not(None)
+_NEXT = {
+    "sqlite": Prepared(_WAITING["sqlite"].limit(1)),
+    "postgresql": Prepared(select(*_TRIED.c).where(_IS_FREE).limit(1)),
+}
+_FIRST = Prepared(
+    _OCCURRENCES.select()
+    .where(
+        occurrences.c.profile_id == bindparam("profile_id"),
+        or_(occurrences.c.retry_at.is_(None), occurrences.c.retry_at < _NEVER),
+    )
+    .order_by(occurrences.c.seq)
+    .limit(1)
+)
 _REMOVE_OCCURRENCE = Prepared(delete(occurrences).where(occurrences.c.seq == bindparam("number")))
 _COUNT_OCCURRENCES = select(func.count()).select_from(occurrences).where(occurrences.c.set_aside_at.is_(None))
 _SET_BACK = (
@@ -70,6 +87,8 @@ _SET_BACK = (
 _SETBACKS = _OCCURRENCES.select().where(occurrences.c.attempts > 0).order_by(occurrences.c.seq).limit(bindparam("most"))
 _IS_SET_ASIDE = (occurrences.c.attempts > 0, occurrences.c.set_aside_at.is_not(None))
 _COUNT_SET_ASIDE = select(func.count()).select_from(occurrences).where(*_IS_SET_ASIDE)
+#: In order, as a merge locks them (see `profiles`).
+_LOCK_SET_ASIDE = select(occurrences.c.seq).where(*_IS_SET_ASIDE).order_by(occurrences.c.seq).with_for_update()
 _RETRY = update(occurrences).where(*_IS_SET_ASIDE).values(attempts=0, retry_at=None, set_aside_at=None)
 
 _STIMULI = Records(Stimulus, stimuli, without=("seq",))
@@ -121,6 +140,12 @@ class SqlQueue:
     def next_occurrence(self, now: datetime | None = None) -> Occurrence | None:
         return _OCCURRENCES.first(self._connection, _NEXT[self._connection.dialect.name], {"now": now or _ALWAYS})
 
+    def confirm_occurrence(self, taken: Occurrence, now: datetime | None = None) -> Occurrence | None:
+        if self._connection.dialect.name != "postgresql":
+            return taken
+        first = _OCCURRENCES.first(self._connection, _FIRST, {"profile_id": taken.profile_id})
+        return first if first is not None and (first.retry_at is None or first.retry_at <= (now or _ALWAYS)) else None
+
     def remove_occurrence(self, seq: int) -> None:
         _REMOVE_OCCURRENCE.write(self._connection, {"number": seq})
 
@@ -148,8 +173,9 @@ class SqlQueue:
 
     def retry_set_aside(self, seqs: Collection[int] | None = None) -> int:
         self.has_news = True
-        statement = _RETRY if seqs is None else _RETRY.where(occurrences.c.seq.in_(seqs))
-        return self._connection.execute(statement).rowcount
+        is_meant = () if seqs is None else (occurrences.c.seq.in_(seqs),)
+        self._connection.execute(_LOCK_SET_ASIDE.where(*is_meant))
+        return self._connection.execute(_RETRY.where(*is_meant)).rowcount
 
     def add_stimulus(self, stimulus: Stimulus) -> None:
         self.has_news = True

@@ -25,6 +25,9 @@ from engine.storage.sql.queue import SqlQueue
 if TYPE_CHECKING:
     from engine.store import Unit
 
+#: Whether the transaction has a number: it gets one with its first write.
+_HAS_WRITTEN = "SELECT txid_current_if_assigned() IS NOT NULL"
+_BEGIN_ANEW = "ROLLBACK AND CHAIN"
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 # An array is unnested in its order, and a row's lock is taken before the next row is made.
 _LOCK_EACH = "SELECT pg_advisory_xact_lock(number) FROM unnest(CAST(%s AS bigint[])) AS number"
@@ -51,6 +54,10 @@ class SqlUnit:
         if self.connection.dialect.name == "postgresql":
             take = run if is_awaited else hold
             take(self.connection, _LOCK, (lock_number(profile_id),))
+
+    def let_go(self) -> None:
+        if self.connection.dialect.name == "postgresql" and not run(self.connection, _HAS_WRITTEN, ()).rows[0][0]:
+            hold(self.connection, _BEGIN_ANEW, ())
 
     def expect(self, reads: Callable[[Unit], object]) -> None:
         if self.connection.dialect.name == "postgresql":
