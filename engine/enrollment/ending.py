@@ -151,8 +151,20 @@ class Exits:
             return False
         last = self._membership(unit, profile.profile_id, exit_.segment)
         was_member = last.is_member if last else False
-        has_changed = was_member != is_member or (last is not None and last.changed_at > enrollment.entered_at)
+        if was_member != is_member:
+            has_changed = not self._was_so_at_entry(unit, exit_.segment, enrollment, profile, is_member)
+        else:
+            has_changed = last is not None and last.changed_at > enrollment.entered_at
         return has_changed and is_true(exit_.condition, facts)
+
+    def _was_so_at_entry(
+        self, unit: Unit, segment: str, enrollment: Enrollment, profile: Profile, is_member: bool
+    ) -> bool:
+        """Whether it was time that changed the membership, before the enrollment began, and no sweep has seen it."""
+        due = unit.dues.find("segment", profile.profile_id, segment)
+        if due is None or due.due_at > enrollment.entered_at:
+            return False
+        return self._facts.of(unit, profile, enrollment.entered_at).in_segment(segment) == is_member
 
     def already_met(self, unit: Unit, plan: Plan, candidate: Enrollment, profile: Profile, now: datetime) -> bool:
         """Whether an event already stored, from the trigger's timestamp on, would end it at its beginning."""

@@ -100,6 +100,8 @@ def test_whoever_is_in_or_out_silently_is_told_once_when_asked(any_store: Store)
     assert fill.left("vip", is_telling=True) == [edited.id_of("ben")]
     assert fill.fill("vip", fill.left("vip", is_telling=True), edited.now, is_telling=True) == 1
     assert fill.left("vip", is_telling=True) == []
+    # Somebody else had asked for it at the same time.
+    assert fill.fill("vip", [edited.id_of(person) for person in PEOPLE], edited.now, is_telling=True) == 0
     edited.settle()
     assert told(edited) == {"ben": ["greet", "mourn"], "cid": ["greet"]}
 

@@ -25,14 +25,18 @@ from engine.store import Store
 KEY = b"a project's key"
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 NEWS = Topic(name="news", title="Newsletter")
+TIPS = Topic(name="tips", title="Tips", basis="legitimate_interest")
 PROJECT = Project(
     name="shop",
     root=Path(),
     timezone="Europe/Madrid",
     locale="en",
     database="",
-    channels={"email": Channel(name="email", use="inbox", kind="email")},
-    topics={"news": NEWS},
+    channels={
+        "email": Channel(name="email", use="inbox", kind="email"),
+        "sms": Channel(name="sms", use="inbox", kind="sms"),
+    },
+    topics={"news": NEWS, "tips": TIPS},
 )
 INTAKE = Intake(PROJECT, KEY)
 
@@ -325,6 +329,13 @@ def test_a_person_is_found_by_a_former_address_until_somebody_else_has_it(any_st
     assert find(any_store, "email", "ana@example.com") == ben
 
 
+def test_a_former_address_that_somebody_else_has_by_now_stays_theirs(any_store: Store) -> None:
+    identify(any_store, traits={"email": "ana@example.com"}, message_id="i1")
+    ben = identify(any_store, "ben", traits={"email": "ana@example.com"}, message_id="i2")
+    identify(any_store, traits={"email": "ana@example.org"}, message_id="i3")
+    assert find(any_store, "email", "ana@example.com") == ben
+
+
 def test_every_address_that_a_person_ever_had_is_suppressed_when_they_are_erased(any_store: Store) -> None:
     identify(any_store, traits={"email": "ana@example.com"}, message_id="i1")
     identify(any_store, traits={"email": "ana@example.org"}, message_id="i2")
@@ -364,6 +375,51 @@ def test_a_repeated_identify_does_not_take_a_device_back(any_store: Store) -> No
     ben = identify(any_store, "ben", anonymous_id="kiosk", message_id="i2")
     identify(any_store, anonymous_id="kiosk", message_id="i1")
     assert find(any_store, "anonymous", "kiosk") == ben
+
+
+def test_an_id_of_ours_of_before_a_merge_stands_for_the_person(any_store: Store) -> None:
+    """Links and deliveries bear it: a click on one that the visitor was sent is the person's."""
+    track(any_store, None, anonymous_id="visitor", message_id="a1")
+    before = profile_id(KEY, "anonymous", "visitor")
+    ana = alias(any_store, "visitor", "ana")
+    clara = alias(any_store, "ana", "clara")
+    for former in (before, ana.profile_id):
+        clicked = track(any_store, None, profile_id=former, name="Clicked", message_id=f"c-{former}")
+        assert clicked is not None
+        assert clicked.profile_id == clara.profile_id
+
+
+@pytest.mark.parametrize(("visitor", "person"), [(NOW - timedelta(days=3), NOW), (NOW, NOW - timedelta(days=3))])
+def test_a_merged_person_has_been_here_since_the_first_of_the_two(
+    any_store: Store, visitor: datetime, person: datetime
+) -> None:
+    with any_store.transaction() as unit:
+        INTAKE.ensure(unit, "anonymous", "visitor", visitor)
+        INTAKE.ensure(unit, "external", "ana", person)
+    assert alias(any_store, "visitor", "ana").created_at == NOW - timedelta(days=3)
+
+
+def test_an_address_from_before_times_were_kept_is_not_lost_to_somebody_without_one(any_store: Store) -> None:
+    known = {"email": "ana@example.com", "attributes": {"plan": "pro"}, "chat": {"team": "U1"}}
+    for source in ("ana", "ben"):
+        with any_store.transaction() as unit:
+            person = INTAKE.ensure(unit, "external", source, NOW)
+            unit.profiles.save(replace(person, **known if source == "ana" else {}))
+    ben = alias(any_store, "ana", "ben")
+    assert (ben.email, ben.attributes, ben.chat) == tuple(known.values())
+    assert (alias(any_store, "ben", "cid").email, ben.set_at) == ("ana@example.com", {})
+
+
+def test_a_segment_that_both_were_told_of_the_person_has_been_in_as_before(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        for kind, value, since in (("anonymous", "visitor", NOW), ("external", "ana", NOW - timedelta(days=9))):
+            person = INTAKE.ensure(unit, kind, value, NOW)  # type: ignore[arg-type]
+            unit.memberships.save(
+                Membership(profile_id=person.profile_id, segment="vip", is_member=True, changed_at=since)
+            )
+    ana = alias(any_store, "visitor", "ana")
+    with any_store.transaction() as unit:
+        assert [each.changed_at for each in unit.memberships.of(ana.profile_id)] == [NOW - timedelta(days=9)]
 
 
 def test_a_segment_that_either_was_told_to_have_entered_the_person_is_in(any_store: Store) -> None:
@@ -422,6 +478,38 @@ def test_joining_keeps_the_stricter_consent_whoever_spoke_last(
         hashed = address_hash(KEY, "email", "ana@example.com")
         decided = decide_consent(NEWS, "email", hashed, unit.consents.of(ana.profile_id), NOW)
     assert decided.is_allowed == is_allowed
+
+
+def stop(profile: Profile, number: str) -> ConsentRecord:
+    return replace(
+        consent(profile, "withdraw", NOW - timedelta(days=1)),
+        channel="sms", topic=None, address_hash=address_hash(KEY, "sms", number), source="sms_keyword",
+    )  # fmt: skip
+
+
+def is_allowed(store: Store, topic: Topic, profile: Profile, number: str) -> bool:
+    with store.transaction() as unit:
+        records = unit.consents.of(profile.profile_id)
+    return decide_consent(topic, "sms", address_hash(KEY, "sms", number), records, NOW).is_allowed
+
+
+def test_a_stop_of_either_goes_with_the_person_to_any_other_number(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        visitor = INTAKE.ensure(unit, "anonymous", "visitor", NOW)
+        unit.consents.add(stop(visitor, "+34600111222"))
+    ana = alias(any_store, "visitor", "ana")
+    assert not is_allowed(any_store, TIPS, ana, "+34600111333")
+
+
+def test_who_stopped_one_number_and_said_yes_on_another_has_not_said_no(any_store: Store) -> None:
+    with any_store.transaction() as unit:
+        visitor = INTAKE.ensure(unit, "anonymous", "visitor", NOW)
+        unit.consents.add(stop(visitor, "+34600111222"))
+        yes = consent(visitor, "grant", NOW - timedelta(days=2))
+        unit.consents.add(replace(yes, channel="sms", address_hash=address_hash(KEY, "sms", "+34600111333")))
+    ana = alias(any_store, "visitor", "ana")
+    assert is_allowed(any_store, NEWS, ana, "+34600111333")
+    assert not is_allowed(any_store, NEWS, ana, "+34600111222")
 
 
 def enrollment(profile: Profile, enrollment_id: str, **changes: Any) -> Enrollment:

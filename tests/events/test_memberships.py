@@ -31,10 +31,11 @@ SEGMENTS = {
         "keen": 'segment("vip") or count("Visit", within="1d") >= 3 and not segment("pro")',
         "renewing": "days_until(profile.renewal) <= 2",
         "spread": 'count("Order", where="event.total > 20", within="36h") == 1',
+        "browsing": 'not did("Order")',
     }.items()
 }
 #: Those that an event of a name may change.
-ASKING = {"Order": ("vip", "at_risk", "keen", "spread"), "Visit": ("fresh", "keen")}
+ASKING = {"Order": ("vip", "at_risk", "keen", "spread", "browsing"), "Visit": ("fresh", "keen")}
 #: Nobody stays inside, so that every change is an entry of its own.
 PLANS: tuple[Plan, ...] = tuple(
     plan(wait(seconds=1), journey=f"{segment}_{on}", triggers=(SegmentTrigger(segment=segment, on=on),))
@@ -118,7 +119,8 @@ def _happen(shop: Shop, oracle: Oracle, person: str, what: str, value: Any, now:
         case _:
             for _ in range(value):
                 shop.engine.sweeper.sweep(now)
-            oracle.look(now)
+            # Of whom nothing was ever heard, there is nobody to look at.
+            oracle.look(now, tuple(SEGMENTS) if oracle.events or oracle.attributes else ())
     shop.engine.router.route_all(now)
 
 

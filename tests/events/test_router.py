@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace as authored
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.enrollment.model import Stimulus
 from engine.plan.effects import Arrived, Left, Reconsider, Started
@@ -273,6 +275,19 @@ def test_an_awaited_event_exactly_at_the_limit_still_counts(
     assert bool(stimuli(shop)) == (goes == "then")
 
 
+@pytest.mark.parametrize(("since", "is_told"), [("start", True), (None, False)])
+def test_a_late_report_from_before_the_step_counts_where_the_step_looks_back(
+    any_store: Store, since: str | None, is_told: bool
+) -> None:
+    looking = authored(REPLY, since=since)
+    shop = open_shop(any_store, plan(wait("first", minutes=30), looking, wait(days=1)))
+    shop.track("Cart Updated")
+    shop.run_until(after(minutes=40))
+    shop.track("Replied", at=after(minutes=10))
+    shop.engine.router.route_all(shop.now)
+    assert [type(each.input) for each in stimuli(shop)] == [Arrived] * is_told
+
+
 def test_a_timer_that_falls_due_before_the_awaited_event_is_delivered_finds_it_in_the_store(any_store: Store) -> None:
     shop = open_shop(any_store, plan(REPLY, wait(days=1)))
     shop.track("Cart Updated")
@@ -317,6 +332,44 @@ def test_a_change_of_zone_reconsiders_the_waits_for_a_time_and_no_other(any_stor
     shop.set(timezone="America/New_York")
     shop.engine.router.route_all(shop.now)
     assert [type(each.input) for each in stimuli(shop)] == [Reconsider]
+
+
+@pytest.mark.parametrize(("waiting", "is_told"), [("timer", True), ("quiet", True), ("event", False), ("retry", False)])
+def test_a_change_of_zone_is_told_to_whoever_waits_for_a_local_time(
+    any_store: Store, waiting: Any, is_told: bool
+) -> None:
+    shop = open_shop(any_store, plan(wait(days=1)))
+    shop.track("Cart Updated")
+    shop.settle()
+    (enrollment,) = shop.enrollments()
+    with shop.store.transaction() as unit:
+        unit.enrollments.save(replace(enrollment, waiting=waiting))
+    shop.set(timezone="America/New_York")
+    shop.engine.router.route_all(shop.now)
+    assert [type(each.input) for each in stimuli(shop)] == [Reconsider] * is_told
+
+
+def test_whoever_comes_into_a_segment_enters_at_the_event_however_late_its_routing(any_store: Store) -> None:
+    shop = open_shop(any_store, WELCOME)
+    shop.track("Order Completed", total=150)
+    shop.engine.router.route_all(after(minutes=10))
+    assert [each.entered_at for each in shop.enrollments()] == [NOW]
+
+
+def test_an_exit_by_segment_ends_nobody_who_entered_after_the_change(any_store: Store) -> None:
+    """They left in the morning, entered at noon, and the sweep that sees the leaving comes in the evening."""
+    fresh = Segment(name="vip", title="Fresh", condition='did("Visit", within="6h")')
+    lasting = plan(wait(days=9), exits=(SegmentExit(segment="vip", on="leave"),))
+    shop = Shop(any_store, lasting, segments={"vip": fresh}).open()
+    shop.person()
+    shop.track("Visit")
+    shop.settle()
+    shop.now = after(hours=7)
+    shop.track("Cart Updated")
+    shop.settle()
+    shop.now = after(hours=8)
+    shop.engine.sweeper.sweep(shop.now)
+    assert [(each.entered_at, each.state) for each in shop.enrollments()] == [(after(hours=7), "active")]
 
 
 def test_a_new_member_enters_and_a_former_one_leaves(any_store: Store) -> None:

@@ -130,6 +130,7 @@ def test_history_from_before_a_journey_lapses_when_its_time_comes_and_not_before
 RENEWAL = triggered_by(DateTrigger(date="profile.renewal_date - days(14)", at="09:00"))
 BIRTHDAY = triggered_by(DateTrigger(date="profile.birthday", at="09:00", is_yearly=True))
 MADRID_9 = timedelta(hours=-2)  # 09:00 in Madrid is two hours before NOW's time of day
+TOKYO_9 = timedelta(hours=-10)
 
 
 def test_a_date_fires_once_at_its_local_time_and_follows_the_attribute(any_store: Store) -> None:
@@ -191,6 +192,38 @@ def test_a_late_sweep_fires_a_date_that_an_event_in_between_would_have_moved_pas
     shop.settle()
     sweep_at(shop, due_at + timedelta(seconds=50))
     assert entered(shop) == [due_at]
+
+
+def test_a_date_computed_from_events_follows_them(any_store: Store) -> None:
+    shop = open_shop(any_store, triggered_by(DateTrigger(date='last("Order") + days(10)', at="09:00")))
+    shop.track("Order")
+    shop.run_until(after(days=4))
+    shop.track("Order")
+    shop.run_until(after(days=30))
+    assert entered(shop) == [after(days=14) + MADRID_9]
+
+
+def test_a_date_follows_its_person_eastwards(any_store: Store) -> None:
+    shop = open_shop(any_store, RENEWAL)
+    shop.set(renewal_date="2026-03-20")
+    shop.run_until(after(days=1))
+    shop.set(timezone="Asia/Tokyo")
+    shop.run_until(after(days=30))
+    assert entered(shop) == [after(days=4) + TOKYO_9]
+
+
+def test_a_date_and_a_zone_that_a_visitor_brings_along_are_the_persons(any_store: Store) -> None:
+    shop = open_shop(any_store, RENEWAL, triggered_by(LOCAL_DIGEST.triggers[0], journey="digest"))
+    with any_store.transaction() as unit:
+        visitor = shop.engine.intake.ensure(unit, "anonymous", "visitor", NOW)
+        shop.engine.intake.set_attributes(unit, visitor, {"renewal_date": "2026-03-20", "timezone": "Asia/Tokyo"}, NOW)
+    shop.run_until(after(minutes=5))
+    with any_store.transaction() as unit:
+        shop.engine.intake.alias(unit, previous_id="visitor", user_id="ana", now=shop.now)
+    shop.run_until(after(days=7))
+    assert [(each.journey, each.entered_at) for each in shop.enrollments()] == [
+        ("digest", after(days=1) + TOKYO_9), ("cart", after(days=4) + TOKYO_9),
+    ]  # fmt: skip
 
 
 def test_a_date_that_was_changed_and_not_routed_yet_does_not_fire_for_its_old_value(any_store: Store) -> None:
@@ -285,6 +318,25 @@ def test_a_sweep_killed_at_any_call_fires_each_row_once() -> None:
     assert place > 20
 
 
+@pytest.mark.parametrize("trigger", [LOCAL_DIGEST.triggers[0], RENEWAL.triggers[0], QUIET_FOR_A_MONTH.triggers[0]])
+def test_what_another_sweep_fired_meanwhile_is_passed_over(any_store: Store, trigger: Any) -> None:
+    people = ("ana", "bob", "eve")
+    shop = open_shop(any_store, triggered_by(trigger), people=people)
+    for person in people:
+        shop.set(person, renewal_date="2026-04-15")
+        shop.track("Page Viewed", person)
+    shop.settle()
+    shop.now = after(days=30)
+    others = iter([shop.on(any_store)])
+
+    def meanwhile() -> None:
+        for other in others:
+            other.engine.sweeper.sweep(shop.now)
+
+    shop.engine.sweeper.sweep(shop.now, on_piece=meanwhile)
+    assert [(len(entered(shop, person)), shop.refusals(person)) for person in people] == [(1, [])] * 3
+
+
 def test_a_person_who_comes_in_by_a_word_on_consent_alone_takes_part_in_local_schedules(any_store: Store) -> None:
     welcome = triggered_by(SegmentTrigger(segment="everybody", on="enter"), journey="welcome")
     shop = open_shop(any_store, LOCAL_DIGEST, welcome)
@@ -320,6 +372,29 @@ def test_a_deploy_with_another_schedule_fires_at_the_new_time_only(any_store: St
     ).open()  # fmt: skip
     shop.run_until(after(days=6))
     assert entered(shop) == [TUESDAY + timedelta(hours=23)]
+
+
+def test_who_flies_east_before_a_local_schedule_is_asked_at_their_new_time(any_store: Store) -> None:
+    shop = open_shop(any_store, LOCAL_DIGEST)
+    shop.set(timezone="Asia/Tokyo")
+    shop.run_until(after(days=5))
+    assert entered(shop) == [after(days=1) + TOKYO_9]
+
+
+def test_a_deploy_after_a_broadcast_fell_due_and_before_its_sweep_loses_it_not(any_store: Store) -> None:
+    open_shop(any_store, DIGEST)
+    deployed_at = TUESDAY + timedelta(seconds=30)
+    again = plan(wait(minutes=2), triggers=DIGEST.triggers)
+    later = Shop(any_store, again, segments=SEGMENTS, now=deployed_at).open()
+    sweep_at(later, TUESDAY + timedelta(minutes=1))
+    assert entered(later) == [TUESDAY]
+
+
+def test_a_schedule_deployed_in_its_very_moment_fires(any_store: Store) -> None:
+    shop = Shop(any_store, DIGEST, segments=SEGMENTS, now=TUESDAY)
+    shop.person()
+    shop.open().run_until(TUESDAY + timedelta(days=1))
+    assert entered(shop) == [TUESDAY]
 
 
 def test_an_hour_without_sweeps_makes_a_broadcast_late_and_not_lost(any_store: Store) -> None:
