@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 from temporalio.client import Client, WorkflowHistory
@@ -24,7 +27,7 @@ from temporalio.testing import WorkflowEnvironment
 from engine.assembly import Engine
 from engine.delivery.message import Adapter
 from engine.enrollment.model import Enrollment, Stimulus
-from engine.plan.effects import Perform, Result
+from engine.plan.effects import Left, Over, Perform, Result
 from engine.project import Project
 from engine.simulator.observed import Observed, observe
 from engine.simulator.scenario import Scenario
@@ -46,68 +49,138 @@ _BEFORE = timedelta(milliseconds=400)
 _AFTER = timedelta(milliseconds=100)
 #: A server whose time has come this far is replaced by a new one: beyond lie the limits of 64-bit nanoseconds.
 _LATEST = datetime(2180, 1, 1, tzinfo=UTC)
+#: How many steps, and sends of a channel, may be under way: so many people at most wait for their turn.
+SIMULATION_THREADS = 128
 #: How long (real time) a world may take to stand still before the run is given up.
 _PATIENCE_SECONDS = 60.0
+
+
+class Turns:
+    """Who may perform at present. At one instant people go one after another, in the order of virtual time: what one of
+    them does may end another, or take the last place under a cap."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._on: frozenset[str] = frozenset()
+        #: Enrollments that were told of their end: a timer of theirs that fired all the same is void.
+        self._left: dict[str, str] = {}
+        self._is_over = False
+
+    def give(self, enrollment_ids: Iterable[str]) -> None:
+        """From now on these may perform, and nobody else."""
+        with self._changed:
+            self._on = frozenset(enrollment_ids)
+            self._changed.notify_all()
+
+    def tell_left(self, enrollment_id: str, reason: str) -> None:
+        """This enrollment is over, whatever it was about to do."""
+        with self._changed:
+            self._left[enrollment_id] = reason
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Nobody performs any more."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def take(self, enrollment_id: str) -> str | None:
+        """Waits for this enrollment's turn; gives the reason of its end where it was told of it meanwhile.
+
+        Raises RuntimeError when the scenario is over before.
+        """
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._is_over or enrollment_id in self._on or enrollment_id in self._left,
+            )
+            if self._is_over:
+                raise RuntimeError("the scenario is over")
+            return self._left.get(enrollment_id)
 
 
 class TemporalCarrier:
     """Carries a world's enrollments as workflows on a time-skipping server."""
 
     def __init__(
-        self, world: World, environment: WorkflowEnvironment, loop: LoopThread, gateway: Gateway, clock: Clock
+        self,
+        world: World,
+        environment: WorkflowEnvironment,
+        loop: LoopThread,
+        gateway: Gateway,
+        clock: Clock,
+        turns: Turns,
     ) -> None:
         self._world = world
         self._environment = environment
         self._loop = loop
         self._gateway = gateway
         self._clock = clock
-        #: Workflows that were given something, or whose timer is due, since the world last stood still.
-        self._touched: dict[str, None] = {}
+        self._turns = turns
         self._carried: dict[str, str] = {}
+        #: What was delivered, and whose timer is due, and has not had its turn.
+        self._given: deque[tuple[Stimulus, Enrollment]] = deque()
+        self._woken: list[str] = []
+        #: When the timer of each enrollment that has one is due, and which of them was set first.
+        self._timers: dict[str, tuple[datetime, int]] = {}
+        self._order = count()
 
     def deliver(self, batch: Sequence[tuple[Stimulus, Enrollment]]) -> Mapping[int, Exception]:
-        refused: dict[int, Exception] = {}
-        # One after another: what two journeys do at the same instant follows the order of their stimuli.
-        for stimulus, enrollment in batch:
-            self._carried[enrollment.enrollment_id] = workflow_id(enrollment, SIMULATION_KEY)
-            self._touched[enrollment.enrollment_id] = None
-            refused.update(self._gateway.deliver([(stimulus, enrollment)]))
-        return refused
+        self._given.extend(batch)
+        return {}
 
     def approach(self, moment: datetime) -> None:
         self._advance_server(self._clock.to_server(moment - _BEFORE))
 
     def next_wake_at(self) -> datetime | None:
-        with self._world.store.transaction() as unit:
-            return unit.enrollments.next_wake_at()
+        return min(self._timers.values())[0] if self._timers else None
 
     def wake(self, moment: datetime) -> bool:
-        upcoming = self.next_wake_at()
-        if upcoming is None or upcoming > moment:
+        due = sorted((timer, each) for each, timer in self._timers.items() if timer[0] <= moment)
+        if not due:
             return False
-        with self._world.store.transaction() as unit:
-            for enrollment_id in self._carried:
-                enrollment = unit.enrollments.find(enrollment_id)
-                if enrollment and enrollment.state == "active" and enrollment.wake_at and enrollment.wake_at <= moment:
-                    self._touched[enrollment_id] = None
-        self._advance_server(self._clock.to_server(moment + _AFTER))
+        # All of them fire on the server; who is not on waits in a thread.
+        self._woken = [each for _, each in due[: 1 if len(due) < SIMULATION_THREADS else None]]
         return True
 
     def settle(self) -> bool:
-        is_busy = bool(self._touched)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while self._touched:
-            enrollment_id = next(iter(self._touched))
-            if self._stands_still(enrollment_id):
-                del self._touched[enrollment_id]
-            elif time.monotonic() > deadline:
-                raise RuntimeError(f"enrollment {enrollment_id} does not come to rest on Temporal")
-            else:
-                time.sleep(0.002)
+        is_busy = bool(self._woken or self._given)
+        if self._woken:
+            self._turns.give(self._woken)
+            self._advance_server(self._clock.to_server(self._world.clock.now + _AFTER))
+            self._carry(self._woken)
+            self._woken = []
+        # One after another, each as far as it goes: what two journeys do at one instant follows the order of stimuli.
+        while self._given:
+            stimulus, enrollment = self._given.popleft()
+            self._carried[enrollment.enrollment_id] = workflow_id(enrollment, SIMULATION_KEY)
+            if isinstance(stimulus.input, Left):
+                self._turns.tell_left(enrollment.enrollment_id, stimulus.input.reason)
+            self._turns.give([enrollment.enrollment_id])
+            for problem in self._gateway.deliver([(stimulus, enrollment)]).values():
+                raise RuntimeError(f"Temporal refused enrollment {enrollment.enrollment_id}") from problem
+            self._carry([enrollment.enrollment_id])
         return is_busy
+
+    def _carry(self, enrollment_ids: Sequence[str]) -> None:
+        """Waits until those whose turn it is stand still, and notes their timers."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        for enrollment_id in enrollment_ids:
+            while not self._stands_still(enrollment_id):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"enrollment {enrollment_id} does not come to rest on Temporal")
+                time.sleep(0.002)
+            with self._world.store.transaction() as unit:
+                enrollment = unit.enrollments.find(enrollment_id)
+            wake_at = enrollment.wake_at if enrollment and enrollment.state == "active" else None
+            if wake_at is None:
+                self._timers.pop(enrollment_id, None)
+            elif enrollment_id not in self._timers or self._timers[enrollment_id][0] != wake_at:
+                self._timers[enrollment_id] = (wake_at, next(self._order))
+        self._turns.give([])
 
     def close(self) -> None:
         """Ends what still runs, so that the next world's time does not pass through it."""
+        self._turns.end()
         client = self._environment.client
         with self._world.store.transaction() as unit:
             alive = [
@@ -154,8 +227,12 @@ class _Stage:
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
+        self.turns = Turns()
 
     def perform(self, enrollment_id: str, effect: Perform, now: datetime) -> Result:
+        left = self.turns.take(enrollment_id)
+        if left is not None and effect.is_due:
+            return Over(reason=left)
         assert self.engine is not None
         return self.engine.performer.perform(enrollment_id, effect, now)
 
@@ -224,7 +301,7 @@ class TemporalDriver:
             environment = self._environment()
             # Timers are scheduled relative to the server's present: the scenario begins a little ahead of it.
             origin = self._loop.run(environment.get_current_time()) + 2 * _BEFORE * SKIPPING_RATE
-            clock = Clock(origin_server=origin, origin_engine=scenario.start, rate=SKIPPING_RATE)
+            clock = Clock(origin_server=origin, origin_engine=scenario.start, rate=SKIPPING_RATE, is_work_instant=True)
             for plan in world.engine.plans.everything:
                 PLANS.put(world.engine.plans.digest(plan.journey), plan)
             gateway = Gateway(
@@ -236,7 +313,8 @@ class TemporalDriver:
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             )
             self._stage.engine = world.engine
-            carrier = TemporalCarrier(world, environment, self._loop, gateway, clock)
+            self._stage.turns = Turns()
+            carrier = TemporalCarrier(world, environment, self._loop, gateway, clock, self._stage.turns)
             yield world, play(world, carrier, self._on_progress)
         finally:
             if carrier:
@@ -263,7 +341,10 @@ class TemporalDriver:
         stack = AsyncExitStack()
         environment = await stack.enter_async_context(time_skipping_server())
         activities = StepActivities(self._stage, self._stage.clock)
-        await stack.enter_async_context(run_workers(environment.client, activities, self._project.channels.values()))
+        workers = run_workers(
+            environment.client, activities, self._project.channels.values(), threads=SIMULATION_THREADS
+        )
+        await stack.enter_async_context(workers)
         return environment, stack
 
     def _stop_server(self) -> None:

@@ -38,7 +38,9 @@ WORKFLOW_RUNNER = SandboxedWorkflowRunner(
 )
 
 
-def journey_worker(client: Client, activities: StepActivities, executor: Executor) -> Worker:
+def journey_worker(
+    client: Client, activities: StepActivities, executor: Executor, threads: int = STEP_THREADS
+) -> Worker:
     """The worker that carries enrollments and performs all steps but sends."""
     return Worker(
         client,
@@ -47,21 +49,23 @@ def journey_worker(client: Client, activities: StepActivities, executor: Executo
         activities=activities.local,
         activity_executor=executor,
         workflow_runner=WORKFLOW_RUNNER,
-        max_concurrent_local_activities=STEP_THREADS,
+        max_concurrent_local_activities=threads,
         # Local only: remote ones belong to the channels, whose rates a poller here would not keep.
         no_remote_activities=True,
         graceful_shutdown_timeout=DRAIN_FOR,
     )
 
 
-def send_worker(client: Client, channel: Channel, activities: StepActivities, executor: Executor) -> Worker:
+def send_worker(
+    client: Client, channel: Channel, activities: StepActivities, executor: Executor, threads: int = SEND_THREADS
+) -> Worker:
     """The worker of one channel. Its rate is the server's: it holds across all workers of the queue."""
     return Worker(
         client,
         task_queue=calls.send_queue(channel.name),
         activities=activities.remote,
         activity_executor=executor,
-        max_concurrent_activities=SEND_THREADS,
+        max_concurrent_activities=threads,
         max_task_queue_activities_per_second=channel.rate_per_second,
         graceful_shutdown_timeout=DRAIN_FOR,
     )
@@ -91,17 +95,19 @@ async def run_workers(
     *,
     with_journeys: bool = True,
     sweeps: SweepActivity | None = None,
+    threads: int | None = None,
 ) -> AsyncIterator[None]:
     """Runs the journeys' worker, one for each of these channels, and the sweeps' while the block lasts; leaving it
-    drains them."""
+    drains them. `threads`: of each worker, in place of its own number."""
+    step_threads, send_threads = threads or STEP_THREADS, threads or SEND_THREADS
     async with AsyncExitStack() as stack:
         if sweeps is not None:
             sweeping = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="sweep"))
             await stack.enter_async_context(sweep_worker(client, sweeps, sweeping))
         if with_journeys:
-            steps = stack.enter_context(ThreadPoolExecutor(STEP_THREADS, thread_name_prefix="steps"))
-            await stack.enter_async_context(journey_worker(client, activities, steps))
+            steps = stack.enter_context(ThreadPoolExecutor(step_threads, thread_name_prefix="steps"))
+            await stack.enter_async_context(journey_worker(client, activities, steps, step_threads))
         for channel in channels:
-            sends = stack.enter_context(ThreadPoolExecutor(SEND_THREADS, thread_name_prefix=f"send-{channel.name}"))
-            await stack.enter_async_context(send_worker(client, channel, activities, sends))
+            sends = stack.enter_context(ThreadPoolExecutor(send_threads, thread_name_prefix=f"send-{channel.name}"))
+            await stack.enter_async_context(send_worker(client, channel, activities, sends, send_threads))
         yield

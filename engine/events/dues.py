@@ -230,13 +230,14 @@ class DueIndex:
         return unit.events.last(profile.profile_id, trigger.event)
 
     def arm(self, unit: Unit, subject: Subject, trigger: InactiveTrigger, profile: Profile, event: Event) -> None:
-        """A lapse begins to be counted from an event."""
+        """A lapse begins to be counted from an event; one that was over before we heard of it comes as we hear."""
+        due_at = max(event.timestamp + timedelta(seconds=trigger.for_seconds), event.received_at)
         unit.dues.put(
             Due(
                 kind="inactive",
                 profile_id=profile.profile_id,
                 subject=str(subject),
-                due_at=event.timestamp + timedelta(seconds=trigger.for_seconds),
+                due_at=due_at,
                 basis=event.timestamp.isoformat(),
             )
         )

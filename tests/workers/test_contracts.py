@@ -102,7 +102,7 @@ def test_a_whole_start_comes_back_with_state_queue_and_clock() -> None:
         digest="abc",
         entered_at=NOON,
         urgent_topics=("orders",),
-        clock=Clock(origin_server=NOON + 5 * HOUR, origin_engine=NOON, rate=90.0),
+        clock=Clock(origin_server=NOON + 5 * HOUR, origin_engine=NOON, rate=90.0, is_work_instant=True),
         state=state,
         queue=(StimulusPayload(input=Resumed(), created_at=NOON),),
     )

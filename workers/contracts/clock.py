@@ -23,6 +23,8 @@ class Clock:
     origin_engine: datetime
     #: Server seconds per engine second.
     rate: float
+    #: Whether work takes no time at all, however slow the machine: whatever follows from a moment happens at it.
+    is_work_instant: bool = False
 
     def to_engine(self, server: datetime) -> datetime:
         """The engine's instant at this instant of the server."""

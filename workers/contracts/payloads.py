@@ -73,6 +73,7 @@ class EnrollmentStart:
             "origin_server": codec.instant_to_json(self.clock.origin_server),
             "origin_engine": codec.instant_to_json(self.clock.origin_engine),
             "rate": self.clock.rate,
+            "is_work_instant": self.clock.is_work_instant,
         }
         return {
             "v": VERSION,
@@ -92,6 +93,8 @@ class EnrollmentStart:
             origin_server=codec.instant_from_json(data["clock"]["origin_server"]),
             origin_engine=codec.instant_from_json(data["clock"]["origin_engine"]),
             rate=data["clock"]["rate"],
+            # Histories recorded before there was a choice have none.
+            is_work_instant=data["clock"].get("is_work_instant", False),
         )
         return cls(
             enrollment_id=data["enrollment_id"],

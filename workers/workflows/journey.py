@@ -229,6 +229,8 @@ class _Carriage:
         journey of hourly waits would drift by them, and no two runs would agree; so what follows at once from a moment
         happens at that moment. Time never runs backwards: an input committed before the last activation comes at it.
         """
+        if self._start.clock is not None and self._start.clock.is_work_instant:
+            return max(self._moment, cause)
         clock = self._engine_now()
         return max(self._moment, cause if clock - cause < _GRID else clock)
 
