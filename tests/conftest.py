@@ -46,13 +46,14 @@ class PostgresServer:
     """A running server, and the databases made on it."""
 
     socket_folder: str
+    _connection: psycopg.Connection[tuple[object, ...]]
     _numbers: Iterator[int] = field(default_factory=count)
 
     def create(self, template: str = "template1") -> str:
         """The URL of a new database like the template."""
         name = f"test{next(self._numbers)}"
         # The template's files are copied as they are: a third of the time that going through the log takes.
-        strategy = " STRATEGY file_copy" if self._version() >= 150000 else ""
+        strategy = " STRATEGY file_copy" if self._connection.info.server_version >= 150000 else ""
         self._run(f"CREATE DATABASE {name} TEMPLATE {template}{strategy}")
         return f"postgresql://postgres@/{name}?host={self.socket_folder}"
 
@@ -60,15 +61,7 @@ class PostgresServer:
         self._run(f"DROP DATABASE {database_name(url)} WITH (FORCE)")
 
     def _run(self, statement: str) -> None:
-        with self._connect() as connection:
-            connection.execute(statement.encode())
-
-    def _version(self) -> int:
-        with self._connect() as connection:
-            return connection.info.server_version
-
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(host=self.socket_folder, user="postgres", dbname="postgres", autocommit=True)
+        self._connection.execute(statement.encode())
 
 
 def database_name(url: str) -> str:
@@ -84,8 +77,11 @@ def _migrated(url: str) -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    with running_server() as socket_folder:
-        yield PostgresServer(socket_folder)
+    with (
+        running_server() as socket_folder,
+        psycopg.connect(host=socket_folder, user="postgres", dbname="postgres", autocommit=True) as connection,
+    ):
+        yield PostgresServer(socket_folder, connection)
 
 
 @pytest.fixture(scope="session")

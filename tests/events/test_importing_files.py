@@ -86,8 +86,8 @@ ANA = [{"id": "ana", "name": "Añá"}]
         ("quoted.csv", '"id","name"\n"ana","Añá"\n\n'.encode(), {}),
         ("unnamed.csv", "id,name,,\nana,Añá,x,\n".encode(), {}),
         ("longer.csv", "id,name\nana,Añá,,\n".encode(), {}),
-        ("packed.csv.gz", gzip.compress("id,name\nana,Añá\n".encode()), {}),
-        ("packed.jsonl.gz", gzip.compress('{"id": "ana", "name": "Añá"}\n'.encode("utf-8-sig")), {}),
+        ("packed.csv.gz", gzip.compress("id,name\nana,Añá\n".encode(), mtime=0), {}),
+        ("packed.jsonl.gz", gzip.compress('{"id": "ana", "name": "Añá"}\n'.encode("utf-8-sig"), mtime=0), {}),
         ("lines.ndjson", '\n{"id": "ana", "name": "Añá"}\n\n'.encode(), {}),
     ],
 )

@@ -263,9 +263,9 @@ def test_a_body_over_the_limit_is_refused_however_it_comes(
     ("content", "encoding", "status"),
     [
         (b"no gzip", "gzip", 400),
-        (gzip.compress(b'{"userId": "ana", "event": "E"}')[:-4], "gzip", 400),
-        (gzip.compress(b"{}") + b"more", "gzip", 400),
-        (gzip.compress(b" " * 50_000_000), "gzip", 413),
+        (gzip.compress(b'{"userId": "ana", "event": "E"}', mtime=0)[:-4], "gzip", 400),
+        (gzip.compress(b"{}", mtime=0) + b"more", "gzip", 400),
+        (gzip.compress(b" " * 50_000_000, mtime=0), "gzip", 413),
         (b"{}", "br", 415),
     ],
 )
