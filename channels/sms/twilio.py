@@ -52,8 +52,12 @@ class Twilio(HttpAdapter[TwilioSettings]):
         "20429": "transient",
         "21211": "invalid_address",
         "21408": "unserved",  # the account may not send to that country
+        "21601": "config",  # the sender cannot send
         "21602": "unsupported",  # no text
+        "21603": "config",  # no sender
         "21606": "config",  # the sender is not ours, or cannot send
+        "21607": "config",  # a trial account's sender is another
+        "21608": "unserved",  # a trial account sends to numbers that it has verified
         "21609": "config",  # the callback address
         "21610": "opted_out",
         "21611": "transient",  # the sender's queue is full
@@ -61,6 +65,10 @@ class Twilio(HttpAdapter[TwilioSettings]):
         "21614": "invalid_address",  # no mobile number
         "21617": "unsupported",  # too long
         "21635": "invalid_address",  # a landline
+        "21659": "forbidden",  # the sender is not Twilio's, or a short code of another country than the number
+        "21660": "config",  # the sender is another account's
+        "21661": "config",  # the sender cannot send
+        "21705": "config",  # no such pool of senders
         "21212": "config",  # the sender is no number
         "63016": "not_allowed",  # WhatsApp, outside its window
         "63018": "transient",
