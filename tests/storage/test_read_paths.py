@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -101,6 +102,31 @@ def test_taking_an_event_in_and_routing_it_reads_by_indexes_alone(shop: Shop, da
         shop.engine.router.route_all(NOW)
 
     assert scanned(database, arrive) == {}
+
+
+def test_a_window_of_somebodys_events_is_read_and_nothing_before_it(database: Database) -> None:
+    """Somebody may have a hundred thousand: the index is by time, with the name behind it."""
+    with statements(database) as seen, database.transaction() as unit:
+        unit.events.of("p1", "Page Viewed", since=NOW)
+        unit.events.of("p1", since=NOW)
+        unit.events.of_each("p1", ["Page Viewed", "Seen"], since=NOW)
+        unit.events.last("p1", "Page Viewed", until=NOW)
+    with database._engine.begin() as connection:
+        is_postgres = connection.dialect.name == "postgresql"
+        if is_postgres:
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+        asked = [(statement, parameters) for statement, parameters in seen if "FROM events" in statement]
+        assert len(asked) == 4
+        explain, cut = (
+            ("EXPLAIN", r'Index Cond: .*"timestamp" [<>]=')
+            if is_postgres
+            else ("EXPLAIN QUERY PLAN", r"\(profile_id=\? AND timestamp[<>]")
+        )
+        for statement, parameters in asked:
+            plan = connection.exec_driver_sql(f"{explain} {statement}", parameters)
+            told = " ".join(str(value) for row in plan for value in row)
+            assert "ix_events_profile_id_timestamp_seq_name" in told, told
+            assert re.search(cut, told), told
 
 
 def test_a_sweep_that_finds_nothing_due_reads_the_index_of_moments_and_nothing_else(
