@@ -22,9 +22,8 @@ from engine.delivery.message import Attachment, Message
 
 #: A text stands as it is where its lines are no longer: `quoted-printable` makes them so.
 _LONGEST_LINE = 76
-_PRINTABLE = re.compile(r"[ -~]*")
-#: A line may have 998 characters, with the header's name.
-_LONGEST_HEADER = 900
+#: A header that stands as it is on one line, which may have 998 characters with the name.
+_PLAIN_HEADER = re.compile(r"[ -~]{0,900}")
 _UNPLAIN_TEXT = re.compile(rb"[^\t -~\r\n]")
 _NARROW = policy.SMTP.clone(cte_type="7bit", max_line_length=76)
 
@@ -65,9 +64,8 @@ def compose(message: Message, sender: str, date: datetime) -> Mail:
 
 def _header(name: str, value: str) -> str:
     """A header's line, or lines."""
-    # Mailbox providers understand no folded `List-Unsubscribe`: it stays on one line, however long.
-    is_plain = _PRINTABLE.fullmatch(value) and (len(value) <= _LONGEST_HEADER or name.startswith("List-"))
-    return f"{name}: {value if is_plain else _encoded(name, value)}\r\n"
+    # On one line, however long: mailbox providers understand no folded `List-Unsubscribe`.
+    return f"{name}: {value if _PLAIN_HEADER.fullmatch(value) else _encoded(name, value)}\r\n"
 
 
 @lru_cache(maxsize=256)  # the subjects of many messages are the same
