@@ -48,7 +48,8 @@ class Mailing:
     ) -> tuple[Message, Rendered]:
         """The rendered message, its links stored. Raises RenderError.
 
-        Without `keeps_links` it is only for looking at: nothing is stored, and links lead straight to their targets.
+        Without `keeps_links` it is only for looking at: nothing is stored, and a page's links lead straight to their
+        targets.
         """
         facts, step = passage.facts, passage.step
         locale = passage.profile.locale or self._project.locale
@@ -132,6 +133,7 @@ class _Minter:
         self._public_url = public_url
         self._now = passage.now
         self._delivery = delivery
+        self._kind = channel.kind
         self._address_hash = address_hash(key, channel.kind, delivery.to)
         #: By token.
         self.made: dict[str, LinkRecord] = {}
@@ -142,7 +144,9 @@ class _Minter:
         """The link's own URL; `url` is where a click leads."""
         token = links.token(self._key, kind, self._delivery.delivery_id, url or "")
         if not self._is_keeping:
-            return url or links.link_url(self._public_url, kind, token)
+            # In a page links are tried out; in a text message what they take of its length is looked at.
+            target = None if self._kind == "sms" else url
+            return target or links.link_url(self._public_url, kind, token)
         # Whoever reads a test is not the person: none of its links may act, or show, for them.
         is_void = self._delivery.is_test and kind not in ("click", "open")
         self.made[token] = LinkRecord(

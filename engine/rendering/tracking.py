@@ -8,6 +8,8 @@ from html import escape
 from html.parser import HTMLParser
 from urllib.parse import quote, urlencode
 
+import idna
+
 #: Makes of a link's target the target that the message carries.
 Lead = Callable[[str], str]
 
@@ -17,8 +19,17 @@ _PLAIN = ":/%#?=@[]!$&'()*+,;~"
 #: The beginning of a link, whatever its attributes hold; or a comment, in which none is one. Only they are parsed.
 _LINK = re.compile(r"""<!--.*?-->|<a(?=[\s/])(?:[^>"']++|"[^"]*+"|'[^']*+'){0,99}+>""", re.IGNORECASE | re.DOTALL)
 _IN_TEXT = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
-#: Ends a sentence rather than a URL.
-_STOPS = ".,;:!?'\""
+#: What stands before the host of a web address, it, and what stands after it.
+_HOST = re.compile(r"(https?://(?:[^/?#@]*@)?)([^/?#@:\s]+)(.*)", re.IGNORECASE | re.DOTALL)
+#: Ends a sentence or a quotation rather than a URL, in whatever script.
+_STOPS = (
+    ".,;:!?'\""
+    "\u00bb\u203a\u2018\u2019\u201c\u201d\u2026"  # guillemets, quotation marks, the ellipsis
+    "\u3001\u3002\u300b\u300d\u300f\u3011\uff01\uff09\uff0c\uff1a\uff1b\uff1f"  # Chinese and Japanese
+    "\u060c\u061b\u061f"  # Arabic
+)
+#: Ends one only where it was begun before it.
+_PAIRS = (("(", ")"), ("[", "]"))
 
 
 def track_links(html: str, lead: Lead) -> str:
@@ -45,16 +56,32 @@ def track_text(text: str, lead: Lead) -> str:
 
     def led(found: re.Match[str]) -> str:
         url = found.group()
-        while url and (url[-1] in _STOPS or (url[-1] == ")" and url.count(")") > url.count("("))):
+        while url and (url[-1] in _STOPS or any(_is_spare(url, *pair) for pair in _PAIRS)):
             url = url[:-1]
         return lead(url) + found.group()[len(url) :]
 
     return _IN_TEXT.sub(led, text)
 
 
+def _is_spare(url: str, begin: str, end: str) -> bool:
+    return url.endswith(end) and url.count(end) > url.count(begin)
+
+
 def plain_url(url: str) -> str:
     """The URL in plain ASCII, as browsers send it: fit for a header."""
-    return quote(url.strip(), safe=_PLAIN)
+    parts = _HOST.fullmatch(url.strip())
+    if parts is None:
+        return quote(url.strip(), safe=_PLAIN)
+    before, host, after = parts.groups()
+    return quote(before, safe=_PLAIN) + _plain_host(host) + quote(after, safe=_PLAIN)
+
+
+def _plain_host(host: str) -> str:
+    try:
+        return host if host.isascii() else idna.encode(host, uts46=True).decode()
+    except UnicodeError:
+        # No host that anybody could have; the author's own words, all the same.
+        return quote(host, safe=_PLAIN)
 
 
 def with_parameters(url: str, parameters: Mapping[str, str]) -> str:

@@ -98,6 +98,20 @@ def test_parameters_never_make_a_text_message_longer(any_store: Store, clicks: b
         assert link == CART
 
 
+def test_a_preview_of_a_text_message_is_as_long_as_the_message(any_store: Store) -> None:
+    """What it costs is seen there: its links are as they will stand. Those of a page are tried out, and lead on."""
+    tracking = Tracking(clicks=True, utm={"campaign": "spring"})
+    shop, message = sent(any_store, send(channels=("sms",), template="links"), tracking=tracking)
+    with shop.store.transaction() as unit:
+        profile = unit.profiles.find(shop.id_of("ana"))
+        assert profile is not None
+        shown = shop.engine.rehearsal.preview(unit, "links", profile, channel="sms", now=NOW).message.text
+        page = shop.engine.rehearsal.preview(unit, "links", profile, channel="email", now=NOW).message.html
+    assert len(shown) == len(message.text)
+    assert "/r/" in shown
+    assert targets(page)[0].startswith(CART)
+
+
 @pytest.mark.parametrize(("own", "is_tracked"), [(None, True), (Tracking(), False), (Tracking(clicks=True), True)])
 def test_a_topic_has_the_last_word(any_store: Store, own: Tracking | None, is_tracked: bool) -> None:
     _, message = sent(any_store, tracking=Tracking(clicks=True), topics={"news": topic(tracking=own)})

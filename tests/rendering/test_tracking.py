@@ -56,8 +56,14 @@ def test_many_links_of_which_one_is_broken_take_no_time() -> None:
         ("Wiki (https://x.example/a_(b))", "Wiki (<https://x.example/a_(b)>)"),
         ("HTTP://X.EXAMPLE/?q=1,2; and", "<HTTP://X.EXAMPLE/?q=1,2>; and"),
         ("mailto:a@b.example tel:+34", "mailto:a@b.example tel:+34"),
-        ("“https://x.example/¿qué?”", "“<https://x.example/¿qué?”>"),
+        ("“https://x.example/¿qué?a=1”", "“<https://x.example/¿qué?a=1>”"),
         ("none", "none"),
+        ("\u00abhttps://x.example/a\u00bb", "\u00ab<https://x.example/a>\u00bb"),
+        ("\u201chttps://x.example/a\u201d\u2026", "\u201c<https://x.example/a>\u201d\u2026"),
+        ("\u300chttps://x.example/a\u300d\u3002", "\u300c<https://x.example/a>\u300d\u3002"),
+        ("[https://x.example/a]", "[<https://x.example/a>]"),
+        ("https://x.example/?a[]=1", "<https://x.example/?a[]=1>"),
+        ("https://[::1]/a", "<https://[::1]/a>"),
     ],
 )
 def test_in_a_text_an_address_ends_where_its_reader_would_end_it(text: str, expected: str) -> None:
@@ -78,8 +84,9 @@ def test_parameters_join_the_query_and_never_take_the_place_of_the_authors_own(u
     assert with_parameters(url, {"utm_source": "shop", "utm_term": "a b"}) == expected
 
 
-def test_without_parameters_a_url_stays_as_it_is() -> None:
-    assert with_parameters("https://x.example/?", {}) == "https://x.example/?"
+@pytest.mark.parametrize("url", ["https://x.example", "https://x.example/?", "https://x.example/#top"])
+def test_without_parameters_a_url_stays_as_it_is(url: str) -> None:
+    assert with_parameters(url, {}) == url
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,14 @@ def test_without_parameters_a_url_stays_as_it_is() -> None:
         (" https://x.example/a b\r\nSet-Cookie: x ", "https://x.example/a%20b%0D%0ASet-Cookie:%20x"),
         ("https://x.example/caf\u00e9?q=\U0001f600", "https://x.example/caf%C3%A9?q=%F0%9F%98%80"),
         ("https://x.example/%20?a=b&c=[d]", "https://x.example/%20?a=b&c=[d]"),
+        # A host has no percent-encoding of its own: only browsers would understand it.
+        ("https://b\u00fccher.example/\u00fc?q=\u00e9#\u00e9", "https://xn--bcher-kva.example/%C3%BC?q=%C3%A9#%C3%A9"),
+        ("HTTPS://B\u00dcCHER.example:8443", "HTTPS://xn--bcher-kva.example:8443"),
+        ("http://\u4f8b\u5b50.example?\u4f8b", "http://xn--fsqu00a.example?%E4%BE%8B"),
+        ("https://fa\u00df.example#top", "https://xn--fa-hia.example#top"),
+        ("https://ana:p\u00e4ss@b\u00fccher.example/", "https://ana:p%C3%A4ss@xn--bcher-kva.example/"),
+        ("https://\u00fc\u200d.example/", "https://%C3%BC%E2%80%8D.example/"),
+        ("https:///\u00fc", "https:///%C3%BC"),
     ],
 )
 def test_a_target_fits_into_a_header_whatever_its_author_wrote(url: str, expected: str) -> None:
