@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from engine import ids
 from engine.consent.decide import standing_denial
 from engine.consent.model import ConsentRecord
 from engine.enrollment.ending import end_enrollment
+from engine.enrollment.facts import zone_of
 from engine.enrollment.model import Enrollment
 from engine.errors import Conflict, NotFound
 from engine.events.model import Occurrence
@@ -141,6 +143,7 @@ class Identities:
         self._merge_consents(unit, source, target, now)
         _hand_over_enrollments(unit, source, target, now)
         _hand_over_memberships(unit, source, target)
+        _hand_over_dues(unit, source, target, zone_of(source, self._project), now)
         unit.profiles.hand_over(source.profile_id, target.profile_id)
         unit.profiles.erase(source.profile_id, now)
         unit.profiles.identify("merged", source.profile_id, target.profile_id)
@@ -240,6 +243,22 @@ def _hand_over_memberships(unit: Unit, source: Profile, target: Profile) -> None
     for known in unit.memberships.of(source.profile_id):
         if known.is_member and known.segment not in inside:
             unit.memberships.save(replace(known, profile_id=target.profile_id))
+
+
+def _hand_over_dues(unit: Unit, source: Profile, target: Profile, zone: ZoneInfo, now: datetime) -> None:
+    """A moment that has come, and that no sweep has seen, is the person's: late, never lost. What has fired for whom is
+    joined has fired for the person, too."""
+    for due in unit.dues.of(source.profile_id):
+        if due.kind == "segment":
+            continue  # memberships are looked at anew
+        own = unit.dues.find(due.kind, target.profile_id, due.subject)
+        if own is None:
+            unit.dues.put(replace(due, profile_id=target.profile_id))
+        elif due.kind == "date":
+            has_fired = due.due_at.astimezone(zone).date().isoformat() == own.basis
+            due_at = due.due_at if due.due_at <= now < own.due_at and not has_fired else own.due_at
+            unit.dues.put(replace(own, due_at=due_at, basis=max(due.basis, own.basis)))
+        # Else the person has a lapse, or a local schedule, of their own ahead.
 
 
 def differences(before: Profile, after: Profile) -> list[str]:

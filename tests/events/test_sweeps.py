@@ -226,6 +226,81 @@ def test_a_date_and_a_zone_that_a_visitor_brings_along_are_the_persons(any_store
     ]  # fmt: skip
 
 
+def join(shop: Shop, person: str = "ana") -> None:
+    with shop.store.transaction() as unit:
+        shop.engine.intake.alias(unit, previous_id="visitor", user_id=person, now=shop.now)
+
+
+def visit(shop: Shop, **traits: Any) -> None:
+    """Somebody nobody knows yet looks at a page, and says something of themselves: later than what others have said."""
+    shop.now = after(seconds=1)
+    with shop.store.transaction() as unit:
+        shop.engine.intake.track(
+            unit, anonymous_id="visitor", name="Page Viewed", properties={}, timestamp=NOW, message_id="v1", now=NOW
+        )
+        visitor = shop.engine.intake.ensure(unit, "anonymous", "visitor", NOW)
+        shop.engine.intake.set_attributes(unit, visitor, traits, shop.now)
+    shop.settle()
+
+
+@pytest.mark.parametrize("person", ["ana", "bob", "zoe"])
+@pytest.mark.parametrize(
+    ("trigger", "moment"),
+    [
+        (QUIET_FOR_A_MONTH.triggers[0], after(days=30)),
+        (RENEWAL.triggers[0], after(days=4) + MADRID_9),
+        (BIRTHDAY.triggers[0], after(days=4) + MADRID_9),
+        (ScheduleTrigger(cron="0 9 6 * *", to="everybody", zone="profile"), after(days=4) + MADRID_9),
+    ],
+)
+def test_what_a_visitor_was_due_for_is_late_and_not_lost_where_they_are_known_before_the_sweep(
+    any_store: Store, trigger: Any, moment: datetime, person: str
+) -> None:
+    """The workers are down for an hour, and the API is not. Bob has other dates, from before; Zoe was never here."""
+    shop = open_shop(any_store, triggered_by(trigger), people=("ana", "bob"))
+    shop.set("bob", renewal_date="2026-06-20", birthday="1990-06-06")
+    visit(shop, renewal_date="2026-03-20", birthday="1990-03-06")
+    shop.now = moment + timedelta(minutes=30)
+    join(shop, person)
+    shop.settle()
+    sweep_at(shop, moment + timedelta(hours=1))
+    sweep_at(shop, moment + timedelta(hours=1, minutes=1))
+    assert (entered(shop, person), shop.refusals(person)) == ([moment], [])
+
+
+def test_a_date_that_both_had_and_one_was_told_of_is_not_told_again(any_store: Store) -> None:
+    shop = open_shop(any_store, BIRTHDAY)
+    shop.set(birthday="1990-03-06")
+    visit(shop, birthday="1990-03-06")
+    moment = after(days=4) + MADRID_9
+    with any_store.transaction() as unit:
+        visitor = shop.engine.intake.ensure(unit, "anonymous", "visitor", NOW).profile_id
+        (theirs,) = unit.dues.of(visitor)
+        unit.dues.remove("date", visitor, theirs.subject)
+    sweep_at(shop, moment)
+    with any_store.transaction() as unit:
+        # A sweep that was killed between the two of them.
+        unit.dues.put(theirs)
+    shop.now = moment + timedelta(minutes=1)
+    join(shop)
+    shop.settle()
+    sweep_at(shop, moment + timedelta(minutes=2))
+    assert (entered(shop), shop.refusals()) == ([moment], [])
+
+
+@pytest.mark.parametrize("known", [{}, {"birthday": "1990-03-06"}])
+def test_a_birthday_wished_to_a_visitor_is_not_wished_again_to_whoever_they_are_further_west(
+    any_store: Store, known: dict[str, str]
+) -> None:
+    shop = open_shop(any_store, BIRTHDAY)
+    shop.set(timezone="America/New_York", **known)
+    visit(shop, birthday="1990-03-06")
+    shop.run_until(after(days=4))
+    join(shop)
+    shop.run_until(after(days=6))
+    assert [each.entered_at for each in shop.enrollments()] == [after(days=4) + MADRID_9]
+
+
 def test_a_date_that_was_changed_and_not_routed_yet_does_not_fire_for_its_old_value(any_store: Store) -> None:
     shop = open_shop(any_store, RENEWAL)
     shop.set(renewal_date="2026-03-17")

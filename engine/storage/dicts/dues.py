@@ -29,6 +29,9 @@ class DictDues:
     def find(self, kind: str, profile_id: str, subject: str) -> Due | None:
         return self._dues.get((kind, profile_id, subject))
 
+    def of(self, profile_id: str) -> Sequence[Due]:
+        return sorted(self._by_profile.all(profile_id), key=lambda due: (due.kind, due.subject))
+
     def remove(self, kind: str, profile_id: str, subject: str) -> None:
         self._dues.drop((kind, profile_id, subject))
 

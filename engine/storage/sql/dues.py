@@ -21,6 +21,7 @@ _SAME = (
     dues.c.subject == bindparam("subject"),
 )
 _FIND = Prepared(_DUES.select().where(*_SAME))
+_OF = Prepared(_DUES.select().where(dues.c.profile_id == bindparam("profile_id")).order_by(dues.c.kind, dues.c.subject))
 _REMOVE = Prepared(delete(dues).where(*_SAME))
 _REMOVE_EACH = {
     dialect: Prepared(
@@ -54,6 +55,9 @@ class SqlDues:
 
     def find(self, kind: str, profile_id: str, subject: str) -> Due | None:
         return _DUES.first(self._connection, _FIND, {"kind": kind, "profile_id": profile_id, "subject": subject})
+
+    def of(self, profile_id: str) -> Sequence[Due]:
+        return _DUES.all(self._connection, _OF, {"profile_id": profile_id})
 
     def remove(self, kind: str, profile_id: str, subject: str) -> None:
         _REMOVE.write(self._connection, {"kind": kind, "profile_id": profile_id, "subject": subject})
