@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from engine.delivery.message import Attachment
 from engine.errors import RenderError
+from engine.rendering.library import widened
 
 #: Under the project's root.
 FOLDER = "templates/attachments"
@@ -76,7 +77,9 @@ class Attachments:
         return None
 
     def load(self, names: Sequence[str], locales: Sequence[str]) -> tuple[Attachment, ...]:
-        """The files by these names, each in the first of the locales that it has. Raises `RenderError`."""
+        """The files by these names, each in the first of the locales that it has, which widen: `es-MX`, `es`.
+
+        Raises `RenderError`."""
         problem = self.problem(names)
         if problem:
             raise RenderError(f"the attachment `{problem[0]}` {problem[1]}")
@@ -84,8 +87,10 @@ class Attachments:
 
     def _load(self, name: str, locales: Sequence[str]) -> Attachment:
         path = PurePosixPath(name)
-        localised = (str(path.with_suffix(f".{locale}{path.suffix}")) for locale in locales if locale)
-        file = next((each for each in localised if each in self.names), name)
+        translations = {each.lower(): each for each in self._translations(name)}
+        wished = (step for locale in locales for step in widened(locale))
+        found = (translations.get(str(path.with_suffix(f".{step}{path.suffix}")).lower()) for step in wished if step)
+        file = next((each for each in found if each), name)
         if file not in self._read:
             self._read[file] = (self._folder / file).read_bytes()
         return Attachment(name=path.name, media_type=MEDIA_TYPES[path.suffix.lower()], content=self._read[file])

@@ -60,19 +60,23 @@ class Library:
         """Reads `templates/` under the project's root; a project without the folder has no templates."""
         own = {file.path: file for file in _read(_OWN)}
         self._files = {**own, **{file.path: file for file in _read(root / "templates")}}
-        self._locales = frozenset(file.locale for file in self._files.values() if file.locale)
+        #: Suffixes as files write them, by what they are in lower case.
+        self._spellings: dict[str, list[str]] = {}
+        for locale in sorted({file.locale for file in self._files.values() if file.locale}):
+            self._spellings.setdefault(locale.lower(), []).append(locale)
 
     def locales(self, *wished: str) -> tuple[str, ...]:
         """Suffixes to try for these locales in order, none last: `es-MX`, `en` → `es-MX`, `es`, `en`, ``.
 
-        Only suffixes that some file has: whatever a profile says, there are no more chains than the files allow.
+        Only suffixes that some file has, as it writes them: whatever a profile says, there are no more chains than the
+        files allow.
         """
-        tried = [step for locale in wished for step in _widening(locale)]
-        return tuple(dict.fromkeys([*(each for each in tried if each in self._locales), ""]))
+        tried = [step for locale in wished for step in widened(locale)]
+        return tuple(dict.fromkeys([*(each for step in tried for each in self._spellings.get(step, ())), ""]))
 
     def all_locales(self) -> tuple[str, ...]:
         """Every suffix that a file has, none first."""
-        return ("", *sorted(self._locales))
+        return ("", *sorted(each for spellings in self._spellings.values() for each in spellings))
 
     def find(
         self, folder: str, template: str, extensions: tuple[str, ...], locales: tuple[str, ...]
@@ -113,9 +117,9 @@ def takes_fragments(layout: TemplateFile) -> bool:
     return _PLACE.search(layout.text) is not None
 
 
-def _widening(locale: str) -> Iterator[str]:
-    language, *rest = locale.replace("_", "-").split("-")
-    parts = [language.lower(), *rest]
+def widened(locale: str) -> Iterator[str]:
+    """A language tag and the wider ones that it falls back to, in lower case: `es-MX` → `es-mx`, `es`."""
+    parts = locale.replace("_", "-").lower().split("-")
     for length in range(len(parts), 0, -1):
         yield "-".join(parts[:length])
 

@@ -31,6 +31,25 @@ def test_files_come_in_the_readers_language_under_one_name(tmp_path: Path, folde
     assert (english.name, english.content) == ("brewing.pdf", b"%PDF brewing")
 
 
+@pytest.mark.parametrize(
+    ("locales", "expected"),
+    [
+        (("es-MX", "en"), b"%PDF preparar"),
+        (("ES_mx", "en"), b"%PDF preparar"),
+        (("pt-br", "en"), b"%PDF coar"),
+        (("pt", "en"), b"%PDF brewing"),
+        (("de", "es-ES"), b"%PDF preparar"),
+        (("", "en"), b"%PDF brewing"),
+    ],
+)
+def test_a_language_widens_as_it_does_for_templates(
+    tmp_path: Path, folder: Path, locales: tuple[str, ...], expected: bytes
+) -> None:
+    (folder / "guides" / "brewing.pt-BR.pdf").write_bytes(b"%PDF coar")
+    [file] = Attachments(tmp_path).load(["guides/brewing.pdf"], locales)
+    assert (file.name, file.content) == ("brewing.pdf", expected)
+
+
 @pytest.mark.parametrize("name", ["../../secret.txt", "/etc/passwd.txt", "link.txt", "nowhere.pdf", "guides/"])
 def test_nothing_outside_the_folder_is_ever_sent(tmp_path: Path, folder: Path, name: str) -> None:
     os.symlink(tmp_path / "secret.txt", folder / "link.txt")

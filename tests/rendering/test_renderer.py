@@ -113,6 +113,10 @@ def test_a_twin_in_another_language_is_not_used(render: Render) -> None:
         ("es_MX", "es-MX"),
         ("es-AR", "es"),
         ("ES", "es"),
+        # Tags are the same in whatever case they are written, and devices write them in any.
+        ("es-mx", "es-MX"),
+        ("ES_mx", "es-MX"),
+        ("ES-AR", "es"),
         ("de", "fr"),
         ("", "fr"),
         ("../../etc", "fr"),
@@ -121,6 +125,14 @@ def test_a_twin_in_another_language_is_not_used(render: Render) -> None:
 def test_the_language_widens_then_falls_back_to_the_projects(render: Render, locale: str, expected: str) -> None:
     files = {f"sms/note.{each}.txt": each for each in ("es-MX", "es", "fr")} | {"sms/note.txt": "none"}
     assert render(files, locale=locale, project_locale="fr").text == expected
+
+
+def test_a_file_may_be_named_in_any_case_too(render: Render) -> None:
+    files = {"sms/note.pt-br.txt": "brasil", "sms/note.zh-Hant.txt": "hant", "sms/note.txt": "none"}
+    assert render(files, locale="pt-BR").text == "brasil"
+    assert render(files, locale="zh-hant-TW").text == "hant"
+    both = {"sms/note.pt-br.txt": "brasil", "sms/end.pt-BR.txt": "", "sms/note.txt": "none"}
+    assert render(both, locale="pt-BR").text == "brasil"
 
 
 def test_a_template_without_a_locale_serves_all(render: Render) -> None:
