@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal, assert_never
@@ -126,12 +126,14 @@ class World:
         with self.store.transaction() as unit:
             profile = self.engine.intake.ensure(unit, "external", person.person, at)
             profile = self.engine.intake.set_attributes(unit, profile, values, at)
+            actions: tuple[ConsentAction, ...] = ("grant", "confirm")
             for consent in person.consents:
-                actions: tuple[ConsentAction, ...] = ("grant", "confirm")
-                for action in actions:
-                    self._consent(
-                        unit, profile, action, consent.channel, consent.topic, "person", at, basis=consent.basis
-                    )
+                # As with rows: who has no address there has nothing to grant for, and is `unreachable`.
+                with suppress(GrantRefused):
+                    for action in actions:
+                        self._consent(
+                            unit, profile, action, consent.channel, consent.topic, "person", at, basis=consent.basis
+                        )
 
     # ── what comes in ────────────────────────────────────────────────────────────────────────────────────────────────
     def apply(self, row: Row) -> None:

@@ -7,14 +7,17 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from random import Random
 
 from engine.project import Project
+from tests.scenarios.fuzz.happenings import engagement
 from tests.scenarios.fuzz.journeys import Document
 from tests.scenarios.fuzz.promises import broken_promises
 from tests.scenarios.fuzz.record import Played, Record, problem_or_record, record, virtually
-from tests.scenarios.fuzz.relations import HALF_WAY, harmless_changes, shortened, without_the_stranger
+from tests.scenarios.fuzz.relations import HALF_WAY, harmless_changes, in_order, shortened, without_the_stranger
 from tests.scenarios.fuzz.seeds import Case, build, cases, read
 from workers.simulation import TemporalDriver
 
@@ -29,13 +32,21 @@ def faults(seeds: Sequence[int], *, on_temporal: bool, with_relations: bool = Tr
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             project, found = build(folder, cases(seeds[start : start + _TOGETHER]))
             temporal = stack.enter_context(TemporalDriver(project)) if on_temporal else None
-            for case in found:
+            for quiet_case in found:
+                case = with_engagement(quiet_case, came_of(project, quiet_case.scenario))
                 came = came_of(project, case.scenario)
                 if with_relations:
                     yield from _relations(project, case, came)
                 if temporal is not None:
                     other = came_of(project, case.scenario, temporal.played)
                     yield from _told(case, "virtual time and Temporal differ", differences(came, other))
+
+
+def with_engagement(case: Case, came: Record) -> Case:
+    """The case in which people open and click some of what they get."""
+    messages = [json.loads(row) for row in came.get("messages", ())]
+    rows = case.scenario["events"] + engagement(Random(case.seed), case.scenario, messages)
+    return replace(case, scenario={**case.scenario, "events": in_order(rows)})
 
 
 def differences(one: Record, other: Record) -> list[str]:

@@ -26,6 +26,20 @@ def scenario(random: Random, name: str, documents: list[Document]) -> Document:
     return _World(random, documents).scenario(name)
 
 
+def engagement(random: Random, document: Document, messages: list[Document]) -> list[Document]:
+    """Rows in which some of the messages of the first three days are opened or clicked, some minutes after."""
+    start = datetime.fromisoformat(document["start"])
+    declared = {profile["id"] for profile in document["profiles"]}
+    rows = []
+    for message in messages:
+        sent = (datetime.fromisoformat(message["at"]) - start) // timedelta(minutes=1)
+        is_ours = message["channel"] == "email" and message["profile"] in declared
+        if is_ours and sent < 3 * 1440 and random.random() < 0.4:
+            at = f"{sent + random.choice((1, 10, 30))}m"
+            rows.append({"at": at, random.choice(("open", "click")): message["step"], "profile": message["profile"]})
+    return rows
+
+
 class _World:
     def __init__(self, random: Random, documents: list[Document]) -> None:
         self._random = random
@@ -96,7 +110,7 @@ class _World:
         who = self._pick(*self._people)
         kinds = ["set", "set", "grant", "withdraw", "object", "reply", "bounce", "complaint", "enroll", "enroll"]
         kinds += ["provider", "provider", "confirm"]
-        rare = ["stop", "erase", "alias"]
+        rare = ["stop", "erase", "alias", "become one"]
         kind = self._pick(*kinds) if self._chance(0.93) else self._pick(*rare)
         channel = self._pick("email", "sms")
         journey = self._pick(*self._names)
@@ -121,7 +135,10 @@ class _World:
             "stop": {"stop": journey},
             "erase": {"erase": True, "profile": who},
             "alias": {"alias": f"anonymous_{who}", "profile": who},
+            "become one": {"alias": self._people[-1], "profile": self._people[0]},
         }
+        if kind == "become one" and len(self._people) == 1:
+            kind = "alias"
         if kind in ("reply", "bounce", "complaint") and self._chance(0.5):
             kind = "set"
         return minute, rows[kind]

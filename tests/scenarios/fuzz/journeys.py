@@ -27,6 +27,8 @@ class _Author:
         self._later = later
         self._segments = segments
         self._count = 0
+        #: Ids of the sends so far.
+        self._sent: list[str] = []
         #: Ids of steps that every way here has passed.
         self._passed: list[str] = []
 
@@ -218,6 +220,7 @@ class _Author:
         if channel == "email":
             topics.append("double")
         step: Document = {"send": channel, "id": self._id("m"), "topic": self._pick(*topics), "template": "note"}
+        self._sent.append(step["id"])
         if self._chance(0.3):
             step["with"] = {"say": self._pick("= profile.score", "= coalesce(trigger.cart_id, 'nobody')", "= now")}
         if channel == "email" and self._chance(0.06):
@@ -269,8 +272,10 @@ class _Author:
     def _wait_for(self, depth: int) -> Document:
         step: Document = {"id": self._id("a")}
         if self._chance(0.7):
-            step["wait_for"] = {"event": self._pick(*EVENTS, "Noted")}
-            if self._chance(0.3):
+            step["wait_for"] = {"event": self._pick(*EVENTS, "Noted", "Email Link Clicked", "Email Opened")}
+            if step["wait_for"]["event"].startswith("Email") and self._sent:
+                step["wait_for"]["if"] = f"event.step == '{self._pick(*self._sent)}'"
+            elif self._chance(0.3):
                 step["wait_for"]["if"] = self._about_event()
             if self._chance(0.6):
                 step["then"] = self._steps(depth + 1, 2)

@@ -51,8 +51,13 @@ def shortened(case: Case) -> Document:
     return {**case.scenario, "events": rows, "until": "36h"}
 
 
+def in_order(rows: list[Document]) -> list[Document]:
+    """By time; those of one instant as they stood."""
+    return sorted(rows, key=_minute)
+
+
 def _with(case: Case, rows: list[Document]) -> Document:
-    return {**case.scenario, "events": sorted(rows, key=_minute)}
+    return {**case.scenario, "events": in_order(rows)}
 
 
 def _minute(row: Document) -> int:
