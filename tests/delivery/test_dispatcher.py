@@ -18,7 +18,7 @@ from engine.errors import (
 )
 from engine.plan.effects import Result, Sent, WaitUntil
 from engine.plan.model import Otherwise, Outcome
-from engine.project import Cap, QuietHours
+from engine.project import Cap, ChannelKind, QuietHours
 from engine.rendering.sms_parts import sms_size
 from engine.storage.memory import MemoryStore
 from engine.store import Store
@@ -540,6 +540,27 @@ def test_an_address_that_the_provider_calls_dead_is_suppressed(any_store: Store)
     )
     shop.perform(enrollment)
     assert shop.perform(enrollment, visit=2) == Sent(outcome="suppressed")
+
+
+@pytest.mark.parametrize(
+    ("name", "marketing", "transactional"), [("sms", "no_consent", "suppressed"), ("chat", "suppressed", "sent")]
+)
+def test_a_person_who_said_stop_at_the_provider_has_said_it_to_us(
+    any_store: Store, name: ChannelKind, marketing: Outcome, transactional: Outcome
+) -> None:
+    """Carriers block a number for everything; elsewhere it is marketing that the person will have no more of."""
+    answers = [PermanentChannelError("no", reason="opted_out")]
+    steps = (send("hello", channels=(name,)), send("order", channels=(name,), topic="orders"))
+    shop = Shop(any_store, plan(*steps), providers={name: ScriptedProvider(name, *answers)}).open()
+    shop.person()
+    enrollment = shop.enrolled()
+    assert shop.perform(enrollment) == Sent(outcome="failed")
+    with shop.store.transaction() as unit:
+        withdrawn = [each for each in unit.consents.of(shop.id_of("ana")) if each.action == "withdraw"]
+    assert [(each.channel, each.topic, each.actor) for each in withdrawn] == [(name, None, "provider")]
+    assert withdrawn[0].source == f"delivery:{shop.delivery().delivery_id}"
+    assert shop.perform(enrollment, visit=2) == Sent(outcome=marketing)
+    assert shop.perform(enrollment, "order") == Sent(outcome=transactional)
 
 
 # ── the backup ───────────────────────────────────────────────────────────────────────────────────────────────────────
