@@ -47,13 +47,11 @@ def test_the_worlds_are_rich_enough_to_find_something_in(tmp_path: Path) -> None
 
 
 def _twice_alive(rows: Rows) -> None:
-    first = rows["enrollments"][0]
-    rows["enrollments"].append({**first, "state": "active"})
+    rows["enrollments"] += [{**row, "state": "active"} for row in rows["enrollments"]]
 
 
 def _one_more(rows: Rows) -> None:
-    sent = next(row for row in rows["decisions"] if row["outcome"] == "sent" and row["inputs"].get("caps"))
-    rows["decisions"] += [sent] * 3
+    rows["decisions"] *= 4
 
 
 def _at_night(rows: Rows) -> None:
@@ -62,8 +60,8 @@ def _at_night(rows: Rows) -> None:
 
 
 def _after_the_end(rows: Rows) -> None:
-    ended = next(row for row in rows["trail"] if row["what"] == "ended")
-    rows["trail"].append({**ended, "what": "reached", "at": "2027-01-01T00:00:00+00:00"})
+    late = {"what": "reached", "at": "2027-01-01T00:00:00+00:00"}
+    rows["trail"] += [{**row, **late} for row in rows["trail"] if row["what"] == "ended"]
 
 
 @pytest.mark.parametrize(
@@ -76,12 +74,16 @@ def _after_the_end(rows: Rows) -> None:
     ],
 )
 def test_a_broken_promise_is_told(tmp_path: Path, tamper: Callable[[Rows], None], told: str) -> None:
-    project, (case, *_) = build(tmp_path, cases([130]))
-    came = came_of(project, case.scenario)
-    assert not list(broken_promises(project, case, came))
-    rows: Rows = {section: [json.loads(row) for row in texts] for section, texts in came.items()}
-    tamper(rows)
-    assert any(told in sentence for sentence in broken_promises(project, case, _as_record(rows)))
+    """In one at least of ten worlds that keep it."""
+    project, found = build(tmp_path, cases(range(130, 140)))
+    sentences = []
+    for case in found:
+        came = came_of(project, case.scenario)
+        assert not list(broken_promises(project, case, came))
+        rows: Rows = {section: [json.loads(row) for row in texts] for section, texts in came.items()}
+        tamper(rows)
+        sentences += broken_promises(project, case, _as_record(rows))
+    assert any(told in sentence for sentence in sentences)
 
 
 def test_a_difference_is_told_with_the_rows_of_both() -> None:
