@@ -505,6 +505,18 @@ def test_a_provider_that_says_soon_for_ever_is_not_asked_for_ever(any_store: Sto
     assert len(provider.handed) < 160
 
 
+def test_a_message_that_was_tried_until_it_expired_has_failed_and_did_not_merely_come_too_late(
+    any_store: Store,
+) -> None:
+    """Nobody was there at its last moment: a pause, or workers that were down."""
+    shop, enrollment = open_shop(any_store, ScriptedProvider("email", OUT), send(expires_seconds=3600))
+    assert isinstance(shop.perform(enrollment), WaitUntil)
+    shop.now = after(hours=2)
+    assert shop.perform(enrollment, attempt=2, reached_at=NOW, is_due=True) == Sent(outcome="failed")
+    assert (shop.delivery().status, shop.delivery().error, shop.received) == ("failed", "unavailable", [])
+    assert shop.outcomes() == ["failed"]
+
+
 def test_every_retry_is_decided_anew(any_store: Store) -> None:
     shop, enrollment = open_shop(any_store, ScriptedProvider("email", OUT))
     shop.perform(enrollment)
