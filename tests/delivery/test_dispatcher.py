@@ -345,6 +345,15 @@ def test_a_claim_whose_enrollment_has_ended_is_in_doubt_and_not_forgotten(any_st
     assert shop.delivery().status == "in_doubt"
 
 
+def test_a_message_that_has_gone_has_gone_although_its_enrollment_ends_before_anybody_heard(any_store: Store) -> None:
+    """The worker died after `sent` was recorded, and before it could say so."""
+    shop, enrollment = open_shop(any_store, ScriptedProvider())
+    assert shop.perform(enrollment) == SENT
+    shop.engine.performer.finish(enrollment.enrollment_id, "exit", shop.now)
+    shop.perform(enrollment, attempt=2)
+    assert (shop.delivery().status, shop.outcomes(), len(shop.received)) == ("sent", ["sent"], 1)
+
+
 def test_a_doubt_stays_with_its_provider_and_never_goes_to_the_backup(any_store: Store) -> None:
     """The provider took it, the worker died, and now the provider is out: a backup would send a second one."""
     shop, enrollment = open_backed(any_store, **backed(**KEYED))
