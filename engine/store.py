@@ -510,4 +510,10 @@ class Unit(Protocol):
 
 
 class Store(Protocol):
-    def transaction(self, profile_id: str | None = None) -> AbstractContextManager[Unit]: ...
+    def transaction(self, profile_id: str | None = None, *, is_shared: bool = False) -> AbstractContextManager[Unit]:
+        """One unit of work, committed when the block is left, and undone where it is left by an exception.
+
+        `profile_id`: under whose lock it begins. `is_shared`: its commit may be one with those of others of the kind,
+        which saves waiting for the disk; the block must be short, and wait for nothing that another thread does.
+        """
+        ...

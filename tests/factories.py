@@ -359,13 +359,13 @@ class CrashingStore:
         self._crash_at = crash_at
         self.calls = 0
 
-    def transaction(self, profile_id: str | None = None) -> Any:
-        return self._transaction(profile_id)
+    def transaction(self, profile_id: str | None = None, *, is_shared: bool = False) -> Any:
+        return self._transaction(profile_id, is_shared)
 
     @contextmanager
-    def _transaction(self, profile_id: str | None) -> Iterator[Unit]:
+    def _transaction(self, profile_id: str | None, is_shared: bool) -> Iterator[Unit]:
         self._step()
-        with self._store.transaction(profile_id) as unit:
+        with self._store.transaction(profile_id, is_shared=is_shared) as unit:
             yield cast("Unit", _Watched(unit, self._step))
             self._step()
         self._step()

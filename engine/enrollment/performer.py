@@ -61,7 +61,7 @@ class Performer:
 
         Raises NotFound for an enrollment that the store does not know, StoreUnavailable when it cannot be asked.
         """
-        with self._store.transaction() as unit:
+        with self._store.transaction(is_shared=True) as unit:
             scene = self._open(unit, enrollment_id, effect, now)
             if not isinstance(scene, Scene):
                 return scene
@@ -83,7 +83,7 @@ class Performer:
 
     def finish(self, enrollment_id: str, reason: str, now: datetime) -> None:
         """Records that an enrollment has come to its end; one already ended keeps its first reason."""
-        with self._store.transaction() as unit:
+        with self._store.transaction(is_shared=True) as unit:
             enrollment = self._find(unit, enrollment_id)
             if enrollment.state == "active":
                 end_enrollment(unit, enrollment, reason, now, tell=False)
@@ -219,7 +219,7 @@ class Performer:
         assert isinstance(step, Send)
         while True:
             answer = self._dispatcher.hand_over(claim)
-            with self._store.transaction() as unit:
+            with self._store.transaction(is_shared=True) as unit:
                 enrollment = self._find(unit, scene.enrollment.enrollment_id, scene.profile.profile_id, claim)
                 again = self._again(scene, unit, enrollment)
                 over = None
@@ -248,7 +248,7 @@ class Performer:
     def _call(self, scene: Scene, answer: Any) -> Result:
         step = scene.plan.steps[scene.effect.step_id]
         assert isinstance(step, Call)
-        with self._store.transaction() as unit:
+        with self._store.transaction(is_shared=True) as unit:
             enrollment = self._find(unit, scene.enrollment.enrollment_id, scene.profile.profile_id)
             profile = unit.profiles.find(enrollment.profile_id)
             if profile is None or enrollment.state == "ended":

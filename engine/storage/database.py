@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,11 @@ from sqlalchemy import exc as sql_errors
 from sqlalchemy.pool import QueuePool
 
 from engine.errors import BadInput, Conflict, StoreUnavailable
+from engine.storage.sharing import OneConnection
 from engine.storage.sql.prepared import RUNNER, AtOnce, hold, run
 from engine.storage.sql.unit import SqlUnit, lock_number
 from engine.storage.tables import REVISION
-from engine.storage.turns import Turns, TurnTimeout
+from engine.storage.turns import TurnTimeout
 from engine.storage.types import write_json
 from engine.storage.wakeups import CHANNEL, Wakeups
 
@@ -45,7 +46,7 @@ class Database:
         self.name = parsed.set(query={}).render_as_string(hide_password=True)
         self._engine = _open(parsed)
         #: Of threads at SQLite's one connection. PostgreSQL has as many as it takes.
-        self._turns = Turns() if parsed.drivername == "sqlite" else None
+        self._one = OneConnection(self._engine, PATIENCE_SECONDS) if parsed.drivername == "sqlite" else None
         self._own = threading.local()
         self._is_checked = False
 
@@ -53,8 +54,11 @@ class Database:
         return f"Database({self.name})"
 
     @contextmanager
-    def transaction(self, profile_id: str | None = None) -> Iterator[Unit]:
-        """One unit of work, under the profile's lock where one is named (see `engine.store`)."""
+    def transaction(self, profile_id: str | None = None, *, is_shared: bool = False) -> Iterator[Unit]:
+        """One unit of work, under the profile's lock where one is named (see `engine.store`).
+
+        Only on SQLite is a commit shared: PostgreSQL itself writes those of many connections at once.
+        """
         if getattr(self._own, "is_open", False):
             # On SQLite the inner one would wait for the outer one until it is given up.
             raise RuntimeError("a transaction is open already in this thread: pass its unit on instead")
@@ -63,7 +67,7 @@ class Database:
             self._is_checked = True
         self._own.is_open = True
         try:
-            with self._begin() as connection:
+            with self._begin(is_shared=is_shared) as connection:
                 unit = SqlUnit(connection)
                 if profile_id is not None:
                     unit.lock(profile_id, is_awaited=True)
@@ -116,12 +120,10 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _begin(self) -> Iterator[Connection]:
+    def _begin(self, *, is_shared: bool = False) -> Iterator[Connection]:
+        begun = self._one.begin(is_shared=is_shared) if self._one else self._engine.begin()
         try:
-            with (
-                self._turns.one(PATIENCE_SECONDS) if self._turns else nullcontext(),
-                self._engine.begin() as connection,
-            ):
+            with begun as connection:
                 yield connection
         except (sql_errors.TimeoutError, TurnTimeout) as error:
             raise StoreUnavailable(f"no connection to {self.name} came free in {PATIENCE_SECONDS} s") from error
@@ -184,8 +186,9 @@ def _open_sqlite(url: URL, common: dict[str, Any]) -> Engine:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(f"the folder of the database {url.database} cannot be created") from error
-    # One connection: SQLite has one writer, and every transaction may write. Threads wait for it in turn (`Turns`);
-    # each with a connection of its own they would poll the file's lock, at half the rate and with long tails.
+    # One connection: SQLite has one writer, and every transaction may write. Threads wait for it in turn, see
+    # `OneConnection`; each with a connection of its own they would poll the file's lock, at half the rate and with long
+    # tails.
     engine = create_engine(
         url,
         poolclass=QueuePool,

@@ -82,7 +82,12 @@ class MemoryStore:
         self._turn = RLock()
         self._is_open = False
 
-    def transaction(self, profile_id: str | None = None) -> AbstractContextManager[Unit]:  # noqa: ARG002 (all excluded)
+    def transaction(
+        self,
+        profile_id: str | None = None,  # noqa: ARG002 (all are excluded)
+        *,
+        is_shared: bool = False,  # noqa: ARG002 (nothing is written to a disk)
+    ) -> AbstractContextManager[Unit]:
         # The store is its own context: virtual time begins some twenty transactions an enrollment.
         return self
 

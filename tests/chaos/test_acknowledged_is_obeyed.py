@@ -121,15 +121,15 @@ class _Announcing:
         self._store = store
         self._asks = asks
 
-    def transaction(self, profile_id: str | None = None) -> Any:
-        return self._transaction(profile_id)
+    def transaction(self, profile_id: str | None = None, *, is_shared: bool = False) -> Any:
+        return self._transaction(profile_id, is_shared)
 
     @contextmanager
-    def _transaction(self, profile_id: str | None) -> Iterator[Unit]:
+    def _transaction(self, profile_id: str | None, is_shared: bool) -> Iterator[Unit]:
         if isinstance(self._store, Database) and "sqlite" in self._store.name:
             # Here the transaction itself is the lock.
             self._asks.set()
-        with self._store.transaction(profile_id) as unit:
+        with self._store.transaction(profile_id, is_shared=is_shared) as unit:
             original = unit.lock
 
             def lock(wanted: str) -> None:

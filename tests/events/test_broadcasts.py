@@ -29,12 +29,12 @@ class Watched:
         self._dies_at = dies_at
         self.locked: list[str] = []
 
-    def transaction(self, profile_id: str | None = None) -> AbstractContextManager[Unit]:
+    def transaction(self, profile_id: str | None = None, *, is_shared: bool = False) -> AbstractContextManager[Unit]:
         if profile_id is not None:
             self.locked.append(profile_id)
             if len(self.locked) == self._dies_at:
                 raise Crashed
-        return self._store.transaction(profile_id)
+        return self._store.transaction(profile_id, is_shared=is_shared)
 
 
 def open_shop(store: Store, gold: int, others: int) -> Shop:

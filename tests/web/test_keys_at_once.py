@@ -26,11 +26,11 @@ class CountingStore(MemoryStore):
         self.is_away = False
 
     @contextmanager
-    def transaction(self, profile_id: str | None = None) -> Iterator[Unit]:
+    def transaction(self, profile_id: str | None = None, *, is_shared: bool = False) -> Iterator[Unit]:
         self.transactions += 1
         if self.is_away:
             raise StoreUnavailable("away")
-        with super().transaction(profile_id) as unit:
+        with super().transaction(profile_id, is_shared=is_shared) as unit:
             yield unit
 
 
