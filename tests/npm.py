@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.waiting import PATIENCE
+
 _VENV = Path(__file__).parents[1] / ".venv"
 
 
@@ -23,7 +25,7 @@ def install(pinned: Path) -> Path:
     if not done.is_file() or done.read_bytes() != lock or not (cache / "node_modules").is_dir():
         shutil.copytree(pinned, cache, dirs_exist_ok=True)
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        answer = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=110, check=False)
+        answer = subprocess.run(command, cwd=cache, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert answer.returncode == 0, f"`npm ci` could not install {pinned.name}:\n{answer.stderr}"
         done.write_bytes(lock)
     return cache / "node_modules"

@@ -27,7 +27,7 @@ _SETTINGS = {
     "max_connections": "60",
     "autovacuum": "off",
 }
-_START_SECONDS = 30
+_START_SECONDS = 120
 
 
 def _programs() -> Path:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 #: Seconds, for machines that are busy with other things. No test may depend on being quicker than this.
-PATIENCE = 100.0
+PATIENCE = 240.0
 
 
 def until(condition: Callable[[], bool], told: Callable[[], object] | None = None) -> None:

@@ -28,7 +28,7 @@ from workers.connection import SEARCH_ATTRIBUTES, quiet_runtime, register_search
 logger = logging.getLogger("sojourn.temporal")
 
 LOOPBACK = "127.0.0.1"
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 
 
@@ -107,7 +107,7 @@ class DevServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Returns when it answers. Raises Conflict where it does not within 30 seconds."""
+        """Returns when it answers. Raises Conflict where it does not within a minute."""
         end_orphan(self._folder)
         self._spawn()
         self._await_answer()

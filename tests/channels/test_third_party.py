@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).parent / "third_party"
 SOJOURN = ("-c", "from workers.cli.main import main; main()")
@@ -29,7 +31,7 @@ def run(folder: Path, *command: str, path: Path | None = None) -> subprocess.Com
         "COLUMNS": "200",
     }
     return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=100
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
 
 

@@ -26,6 +26,7 @@ from engine.events.importing.files import open_rows
 from engine.events.importing.profiles import ProfileRows
 from engine.events.importing.rows import Row
 from engine.storage import foreign
+from tests.waiting import PATIENCE
 from workers.bootstrap import Installation, open_project
 from workers.cli.main import run
 from workers.settings import Settings
@@ -395,7 +396,7 @@ def people_in(folder: Path) -> list[Any]:
         return [(one.external_id, one.email, one.attributes) for one in found if one]
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_an_import_killed_in_the_middle_goes_on_and_ends_as_one_that_was_not(tmp_path: Path) -> None:
     rows = 20_000
     lines = [f"c{n},c{n}@example.com,{'many' if n % 1_000 == 7 else n}" for n in range(rows)]
@@ -413,7 +414,7 @@ def test_an_import_killed_in_the_middle_goes_on_and_ends_as_one_that_was_not(tmp
     first.send_signal(signal.SIGKILL)
     first.wait()
 
-    second = subprocess.run(command, cwd=killed, capture_output=True, text=True, timeout=200, check=False)
+    second = subprocess.run(command, cwd=killed, capture_output=True, text=True, timeout=PATIENCE, check=False)
     told = json.loads(second.stdout)
     assert second.returncode == 1
     assert told["continued_after"] > 3_000
@@ -422,7 +423,7 @@ def test_an_import_killed_in_the_middle_goes_on_and_ends_as_one_that_was_not(tmp
     assert (told["taken"], told["unchanged"]) == (rows - 20, 0)
     assert _rows_done(database) == 0
 
-    undisturbed = subprocess.run(command, cwd=whole, capture_output=True, text=True, timeout=200, check=False)
+    undisturbed = subprocess.run(command, cwd=whole, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert json.loads(undisturbed.stdout)["taken"] == rows - 20
     assert people_in(killed) == people_in(whole)
     assert (killed / "report.jsonl").read_text() == (whole / "report.jsonl").read_text()

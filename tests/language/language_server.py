@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.npm import install
+from tests.waiting import PATIENCE
 
 EDITOR = Path(__file__).parent / "editor"
-
-#: Seconds until an answer must have come.
-_PATIENCE = 60
 
 
 def program() -> Path:
@@ -58,8 +56,8 @@ class LanguageServer:
     def __exit__(self, *_: object) -> None:
         self._ask("shutdown", None)
         self._tell("exit", None)
-        self._process.communicate(timeout=_PATIENCE)
-        self._reader.join(timeout=_PATIENCE)
+        self._process.communicate(timeout=PATIENCE)
+        self._reader.join(timeout=PATIENCE)
 
     def problems(self, documents: Mapping[str, tuple[str, str]]) -> dict[str, list[tuple[int, str]]]:
         """What the editor underlines in each document, given as its path in the project and its text.
@@ -69,7 +67,7 @@ class LanguageServer:
         opened = {self._open(path, text): name for name, (path, text) in documents.items()}
         # They come after a pause in typing, in any order.
         while not opened.keys() <= self._diagnostics.keys():
-            message = self._answers.get(timeout=_PATIENCE)
+            message = self._answers.get(timeout=PATIENCE)
             assert "id" not in message, message
         return {
             name: [(each["range"]["start"]["line"] + 1, each["message"]) for each in self._diagnostics[uri]]
@@ -103,7 +101,7 @@ class LanguageServer:
         self._number += 1
         self._send({"id": self._number, "method": method, "params": params})
         while True:
-            message = self._answers.get(timeout=_PATIENCE)
+            message = self._answers.get(timeout=PATIENCE)
             if message.get("id") == self._number:
                 assert "error" not in message, message
                 return message["result"]

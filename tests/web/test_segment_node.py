@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.npm import install
+from tests.waiting import PATIENCE
 from tests.web.conftest import WRITE_KEY, Shop, serving
 
 PINNED = Path(__file__).parent / "segment_node"
@@ -17,7 +18,7 @@ PINNED = Path(__file__).parent / "segment_node"
 def send(host: str, write_key: str) -> dict[str, Any]:
     """What the client says of its own sending."""
     command = ["node", str(PINNED / "send.mjs"), host, write_key, str(install(PINNED))]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert answer.returncode == 0, answer.stderr
     said: dict[str, Any] = json.loads(answer.stdout)
     return said

@@ -19,6 +19,7 @@ from engine.rendering.renderer import Renderer
 from engine.store import LinkRecord
 from tests.demo_mails import demo_mails, file_name
 from tests.npm import install
+from tests.waiting import PATIENCE
 from tests.web.conftest import KEY, NOW, Shop
 
 PINNED = Path(__file__).parent / "html_validate"
@@ -42,7 +43,7 @@ def complaints(folder: Path, pages: Mapping[str, str], rules: Mapping[str, objec
     program = install(PINNED) / "html-validate" / "bin" / "html-validate.mjs"
     # Into a file: what is too long for a pipe it does not write to its end.
     command = ["node", str(program), "--formatter", "json=said.json", *(f"{name}.html" for name in pages)]
-    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
     found = json.loads((folder / "said.json").read_text())
     assert answer.returncode == int(bool(found)), answer.stderr
     return [

@@ -20,7 +20,7 @@ from workers.contracts.payloads import PerformRequest
 from workers.loop import LoopThread
 from workers.worker import SEND_THREADS, send_worker
 
-pytestmark = [pytest.mark.temporal, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.temporal
 
 CHANNEL = Channel(name="fair", use="inbox", kind="email")
 STEP = Send(step_id="s", channels=(CHANNEL.name,), template="t", topic="news")

@@ -115,7 +115,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 
 @pytest.mark.temporal
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1_200)
 def test_the_first_half_hour_goes_as_written(terminal: Terminal) -> None:
     followed = 0
     for part in story("getting-started.md"):

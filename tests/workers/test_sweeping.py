@@ -33,7 +33,7 @@ from workers.worker import sweep_worker
 
 #: A task that Temporal hands to a poller that has just gone is lost until its time is up: that of a workflow for ten
 #: seconds, that of a sweep for twenty without a heartbeat. Such a sweep comes late, and a test of many takes its time.
-pytestmark = [pytest.mark.temporal, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.temporal, pytest.mark.timeout(1_200)]
 
 #: Of an hour that spring skips, one that autumn has twice, and one of every day.
 SKIPPED, TWICE, DAILY = "30 2 29 3 *", "30 2 25 10 *", "0 9 * * *"
