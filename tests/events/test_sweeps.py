@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from engine.events.model import Due
 from engine.plan.model import DateTrigger, InactiveTrigger, Plan, ScheduleTrigger, SegmentTrigger
 from engine.project import Segment
 from engine.storage.memory import MemoryStore
@@ -449,6 +450,57 @@ def test_a_deploy_with_another_schedule_fires_at_the_new_time_only(any_store: St
     assert entered(shop) == [TUESDAY + timedelta(hours=23)]
 
 
+def test_a_local_schedule_is_for_members_alone(any_store: Store) -> None:
+    shop = open_shop(any_store, LOCAL_DIGEST, people=("ana", "eve"))
+    shop.set("eve", tier="none")
+    shop.run_until(after(days=5))
+    assert (entered(shop, "ana"), entered(shop, "eve")) == ([TUESDAY], [])
+
+
+def test_a_zone_that_was_told_and_not_routed_yet_holds_off_a_local_schedule(any_store: Store) -> None:
+    shop = open_shop(any_store, LOCAL_DIGEST)
+    shop.now = TUESDAY - timedelta(minutes=1)
+    shop.set(timezone="America/New_York")
+    shop.now = TUESDAY
+    shop.engine.sweeper.sweep(shop.now)
+    assert entered(shop) == []
+    shop.run_until(after(days=5))
+    assert entered(shop) == [TUESDAY + NEW_YORK]
+
+
+def test_who_leaves_while_a_schedule_goes_through_the_members_is_not_asked(any_store: Store) -> None:
+    shop = open_shop(any_store, DIGEST, people=("ana", "bob"))
+    shop.now = TUESDAY
+    # Found already, and not asked yet.
+    shop.engine.sweeper.sweep(shop.now, on_piece=lambda: shop.set("bob", tier="none"))
+    assert (entered(shop, "ana"), entered(shop, "bob")) == ([TUESDAY], [])
+
+
+def test_whom_a_schedule_was_refused_is_not_asked_again_by_a_sweep_that_begins_anew(any_store: Store) -> None:
+    shop = open_shop(any_store, DIGEST)
+    shop.now = TUESDAY - timedelta(seconds=30)
+    shop.enrolled()
+    sweep_at(shop, TUESDAY)
+    assert shop.refusals() == ["active"]
+    shop.run_until(TUESDAY + timedelta(minutes=5))
+    with any_store.transaction() as unit:
+        unit.dues.put(Due(kind="schedule", profile_id="", subject="cart#0", due_at=TUESDAY))
+    sweep_at(shop, shop.now)
+    assert (len(entered(shop)), shop.refusals()) == (1, ["active"])
+
+
+def test_a_row_that_cannot_be_fired_is_told_of_once_a_sweep_and_holds_up_no_other(any_store: Store) -> None:
+    shop = open_shop(any_store, LOCAL_DIGEST, people=("ana", "bob"))
+    broken = Due(kind="date", profile_id=shop.id_of("ana"), subject="cart#first", due_at=TUESDAY - timedelta(hours=1))
+    with any_store.transaction() as unit:
+        unit.dues.put(broken)
+    faults: list[Due] = []
+    for sweeps in (1, 2):
+        shop.engine.sweeper.sweep(TUESDAY, on_fault=lambda row, _: faults.append(row))
+        assert faults == [broken] * sweeps
+    assert (entered(shop, "ana"), entered(shop, "bob")) == ([TUESDAY], [TUESDAY])
+
+
 def test_who_flies_east_before_a_local_schedule_is_asked_at_their_new_time(any_store: Store) -> None:
     shop = open_shop(any_store, LOCAL_DIGEST)
     shop.set(timezone="Asia/Tokyo")
@@ -489,6 +541,17 @@ def test_a_membership_that_only_time_ends_changes_within_one_sweep(any_store: St
     shop.run_until(after(days=1))
     shop.track("Page Viewed")
     shop.run_until(after(days=30))
+    assert entered(shop) == [after(days=7)]
+
+
+def test_a_membership_ends_when_its_time_comes_however_late_the_sweep(any_store: Store) -> None:
+    recent = Segment(name="recent", title="Recent", condition='did("Page Viewed", within="7d")')
+    left = triggered_by(SegmentTrigger(segment="recent", on="leave"))
+    shop = Shop(any_store, left, segments={"recent": recent}).open()
+    shop.person()
+    shop.track("Page Viewed")
+    shop.settle()
+    sweep_at(shop, after(days=7, hours=1))
     assert entered(shop) == [after(days=7)]
 
 
