@@ -31,7 +31,7 @@ from tests.factories import NOW, Crashed, ScriptedProvider, Shop, after, channel
 
 OUT = TransientChannelError("http 503")
 SENT = Sent(outcome="sent")
-DAY = after(hours=24)
+SOON, DAY = after(seconds=30), after(hours=24)
 
 
 class Provider(ScriptedProvider):
@@ -237,6 +237,67 @@ def test_a_probe_whose_worker_dies_is_followed_by_another(any_store: Store) -> N
     assert shop.perform(failed[1], attempt=3) == SENT
 
 
+def test_a_probe_that_is_performed_again_has_no_more_time_for_it(any_store: Store) -> None:
+    provider = Provider(during(OUT, after(seconds=10)))
+    shop = open_shop(any_store, provider)
+    failed = opened(shop)
+    for seconds in (30, 80):
+        shop.now = after(seconds=seconds)
+        provider.answers.append(Crashed())
+        with pytest.raises(Crashed):
+            shop.perform(failed[0], attempt=2)
+    shop.now = after(seconds=90)
+    assert shop.perform(failed[1], attempt=2) == SENT
+
+
+def held(shop: Shop, *names: str, probe_at: datetime = SOON) -> None:
+    """The circuit is open, and the messages to these people wait for it to the end of their time."""
+    with shop.store.transaction() as unit:
+        unit.circuits.save(Circuit(channel="email", state="open", opened_at=NOW, probe_at=probe_at))
+    for name in names:
+        shop.person(name)
+        shop.track("Cart Updated", name)
+    shop.settle()
+
+
+def test_where_the_one_that_was_asked_for_may_go_no_more_another_is_asked(any_store: Store) -> None:
+    provider = Provider(lambda _: None)
+    shop = open_shop(any_store, provider)
+    held(shop, "gone", "person")
+    shop.withdraw("gone")
+    shop.run_until(after(minutes=2))
+    assert [at for at, _ in provider.taken] == [after(seconds=90)]
+    assert shop.delivery("person").status == "sent"
+
+
+def test_each_probe_is_another_message_as_the_message_may_be_what_is_wrong(any_store: Store) -> None:
+    class Touchy(Provider):
+        def send(self, message: Message) -> SendResult:
+            self.is_out = during(OUT if message.to.startswith("odd") else None, DAY)
+            return super().send(message)
+
+    provider = Touchy(lambda _: None)
+    shop = open_shop(any_store, provider)
+    held(shop, "odd")
+    shop.now = after(seconds=5)
+    held(shop, "person0", "person1")
+    shop.run_until(after(minutes=5))
+    assert [shop.delivery(name).status for name in ("odd", "person0", "person1")] == ["retrying", "sent", "sent"]
+
+
+def test_a_message_in_doubt_is_let_go_with_the_others(any_store: Store) -> None:
+    provider = Provider(during(DoubtfulChannelError("no answer"), after(seconds=10)))
+    shop = open_shop(any_store, provider)
+    shop.person("person")
+    shop.track("Cart Updated", "person")
+    shop.settle()
+    held(shop, probe_at=after(minutes=5))
+    shop.run_until(after(minutes=1))
+    assert (shop.delivery("person").status, len(provider.called)) == ("claimed", 1)
+    shop.run_until(after(minutes=6))
+    assert [at for at, _ in provider.taken] == [after(minutes=5)]
+
+
 @pytest.mark.postgres
 def test_of_many_workers_one_has_the_probe(postgres_url: str) -> None:
     with_database = Database(postgres_url)
@@ -353,6 +414,20 @@ def test_a_claim_whose_key_is_forgotten_while_the_provider_is_out_is_resent_as_i
     assert shop.perform(only, attempt=2) == SENT
 
 
+def test_what_is_resent_once_is_so_although_its_provider_was_out_in_between(any_store: Store) -> None:
+    provider = Provider(during(DoubtfulChannelError("no answer"), DAY))
+    provider.capabilities = Capabilities(kind="email")
+    shop = open_shop(any_store, provider, send(topic="orders"))
+    (only,) = people(shop, 1)
+    assert shop.perform(only) == WaitUntil(until=after(seconds=30), why="retry")
+    held(shop, probe_at=after(minutes=5))
+    shop.now = after(seconds=30)
+    assert shop.perform(only, attempt=2) == WaitUntil(until=DAY, why="retry")
+    shop.now = after(minutes=5)
+    assert shop.perform(only, attempt=3) == Sent(outcome="in_doubt")
+    assert len(provider.called) == 2
+
+
 # ── the backup ───────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_while_it_is_open_the_backup_is_called_at_once(any_store: Store) -> None:
     provider, backup = Provider(during(OUT, DAY)), ScriptedProvider("email")
@@ -377,6 +452,16 @@ def test_both_out_is_waiting_and_whichever_comes_back_takes_them(any_store: Stor
     assert len(backup.taken) == len(set(backup.taken)) == 12
     assert provider.taken == []
     assert len(provider.called) + len(backup.called) < 50
+
+
+def test_what_both_refuse_in_one_dispatch_speaks_against_both(any_store: Store) -> None:
+    channels = {"email": channel(backup="email_backup"), "email_backup": channel("email_backup")}
+    backup = Provider(during(OUT, DAY))
+    shop = open_shop(any_store, Provider(during(OUT, DAY)), channels=channels, providers={"email_backup": backup})
+    for each in people(shop, OPENS_AFTER):
+        shop.perform(each)
+    found = [circuit(shop, name) for name in ("email", "email_backup")]
+    assert [(each.state, each.failures) for each in found if each] == [("open", OPENS_AFTER)] * 2
 
 
 def test_a_message_counts_once_against_a_backup_that_it_meets_alone(any_store: Store) -> None:
