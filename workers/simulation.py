@@ -27,7 +27,7 @@ from temporalio.testing import WorkflowEnvironment
 from engine.assembly import Engine
 from engine.delivery.message import Adapter
 from engine.enrollment.model import Enrollment, Stimulus
-from engine.plan.effects import Left, Over, Perform, Result
+from engine.plan.effects import Arrived, Chosen, Left, Over, Perform, Result
 from engine.project import Project
 from engine.simulator.observed import Observed, observe
 from engine.simulator.scenario import Scenario
@@ -62,8 +62,8 @@ class Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._on: frozenset[str] = frozenset()
-        #: Enrollments that were told of their end: a timer of theirs that fired all the same is void.
-        self._left: dict[str, str] = {}
+        #: What enrollments were told last that makes a timer of theirs void, should it have fired all the same.
+        self._told: dict[str, Left | Arrived] = {}
         self._is_over = False
 
     def give(self, enrollment_ids: Iterable[str]) -> None:
@@ -72,10 +72,10 @@ class Turns:
             self._on = frozenset(enrollment_ids)
             self._changed.notify_all()
 
-    def tell_left(self, enrollment_id: str, reason: str) -> None:
-        """This enrollment is over, whatever it was about to do."""
+    def tell(self, enrollment_id: str, told: Left | Arrived) -> None:
+        """This enrollment is over, or goes on elsewhere, whatever its timer would have brought."""
         with self._changed:
-            self._left[enrollment_id] = reason
+            self._told[enrollment_id] = told
             self._changed.notify_all()
 
     def end(self) -> None:
@@ -84,18 +84,25 @@ class Turns:
             self._is_over = True
             self._changed.notify_all()
 
-    def take(self, enrollment_id: str) -> str | None:
-        """Waits for this enrollment's turn; gives the reason of its end where it was told of it meanwhile.
+    def take(self, enrollment_id: str, effect: Perform) -> Result | None:
+        """Waits for this enrollment's turn; gives the result where a timer has become void by what was told meanwhile.
 
         Raises RuntimeError when the scenario is over before.
         """
         with self._changed:
             self._changed.wait_for(
-                lambda: self._is_over or enrollment_id in self._on or enrollment_id in self._left,
+                lambda: self._is_over or enrollment_id in self._on or isinstance(self._told.get(enrollment_id), Left)
             )
             if self._is_over:
                 raise RuntimeError("the scenario is over")
-            return self._left.get(enrollment_id)
+            told = self._told.get(enrollment_id)
+        match told:
+            case Left() if effect.is_due:
+                return Over(reason=told.reason)
+            case Arrived() if effect.is_due and (told.step_id, told.visit) == (effect.step_id, effect.visit):
+                return Chosen(goto=told.goto)
+            case _:
+                return None
 
 
 class TemporalCarrier:
@@ -153,8 +160,8 @@ class TemporalCarrier:
         while self._given:
             stimulus, enrollment = self._given.popleft()
             self._carried[enrollment.enrollment_id] = workflow_id(enrollment, SIMULATION_KEY)
-            if isinstance(stimulus.input, Left):
-                self._turns.tell_left(enrollment.enrollment_id, stimulus.input.reason)
+            if isinstance(stimulus.input, Left | Arrived):
+                self._turns.tell(enrollment.enrollment_id, stimulus.input)
             self._turns.give([enrollment.enrollment_id])
             for problem in self._gateway.deliver([(stimulus, enrollment)]).values():
                 raise RuntimeError(f"Temporal refused enrollment {enrollment.enrollment_id}") from problem
@@ -230,9 +237,9 @@ class _Stage:
         self.turns = Turns()
 
     def perform(self, enrollment_id: str, effect: Perform, now: datetime) -> Result:
-        left = self.turns.take(enrollment_id)
-        if left is not None and effect.is_due:
-            return Over(reason=left)
+        result = self.turns.take(enrollment_id, effect)
+        if result is not None:
+            return result
         assert self.engine is not None
         return self.engine.performer.perform(enrollment_id, effect, now)
 

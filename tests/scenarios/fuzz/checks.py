@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from random import Random
 
@@ -18,19 +19,16 @@ from tests.scenarios.fuzz.journeys import Document
 from tests.scenarios.fuzz.promises import broken_promises
 from tests.scenarios.fuzz.record import Played, Record, problem_or_record, record, virtually
 from tests.scenarios.fuzz.relations import HALF_WAY, harmless_changes, in_order, shortened, without_the_stranger
-from tests.scenarios.fuzz.seeds import Case, build, cases, read
+from tests.scenarios.fuzz.seeds import Case, build, cases, read, shop_of
 from workers.simulation import TemporalDriver
-
-#: Seeds that share a project, and a Temporal server.
-_TOGETHER = 10
 
 
 def faults(seeds: Sequence[int], *, on_temporal: bool, with_relations: bool = True) -> Iterator[str]:
     """What is wrong, in paragraphs that begin with the seed; nothing where all holds."""
-    for start in range(0, len(seeds), _TOGETHER):
+    for _, together in groupby(seeds, shop_of):
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            project, found = build(folder, cases(seeds[start : start + _TOGETHER]))
+            project, found = build(folder, cases(list(together)))
             temporal = stack.enter_context(TemporalDriver(project)) if on_temporal else None
             for quiet_case in found:
                 case = with_engagement(quiet_case, came_of(project, quiet_case.scenario))

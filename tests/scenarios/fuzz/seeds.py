@@ -28,6 +28,11 @@ class Case:
     scenario: Document
 
 
+def shop_of(seed: int) -> int:
+    """The shop of a seed: ten of them share one, and its Temporal server."""
+    return seed // 10 * 10
+
+
 def cases(seeds: Sequence[int]) -> list[Case]:
     found = []
     for seed in seeds:
@@ -38,8 +43,9 @@ def cases(seeds: Sequence[int]) -> list[Case]:
 
 
 def build(folder: Path, found: Sequence[Case]) -> tuple[Project, list[Case]]:
-    """The project of these cases, in a shop that the first seed chooses; without those that `check` refuses."""
-    write_shop(folder, project_file(Random(found[0].seed)))
+    """The project of these cases, which share a shop; without those that `check` refuses."""
+    (shop,) = {shop_of(case.seed) for case in found}
+    write_shop(folder, project_file(Random(shop)))
     for case in found:
         write_journeys(folder, f"s{case.seed}", case.journeys)
     project, problems = compile_project(folder, {}, adapter_infos())
