@@ -17,9 +17,11 @@ from msgspec.structs import replace
 from engine.consent.addresses import address_hash
 from engine.consent.ledger import Ledger
 from engine.delivery.message import Receipt, ReceiptKind
-from engine.delivery.model import Delivery, Status
+from engine.delivery.model import Decision, Delivery, Status
 from engine.delivery.receipts import Receipts
+from engine.delivery.settling import going_id
 from engine.delivery.states import reported
+from engine.plan.model import Outcome
 from engine.profiles.model import Event, Profile
 from engine.project import Channel, ChannelKind, Project, Topic
 from engine.storage.database import Database
@@ -227,6 +229,31 @@ def test_a_receipt_proves_that_the_provider_has_it_whatever_we_believed(desk: De
     assert desk.unit.deliveries.find("d1") == replace(MAIL, status="opened", sent_at=NOW)
 
 
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("claimed", "in_doubt"), ("retrying", "failed"), ("in_doubt", "in_doubt")]
+)
+def test_a_receipt_settles_the_decision_too_and_no_other(desk: Desk, status: Status, outcome: Outcome) -> None:
+    """`why` says that it went, and who said so; what held it back before stays as it was."""
+    desk.unit.deliveries.save(replace(MAIL, status=status, sent_at=None))
+    going = Decision(
+        decision_id=going_id("d1", "email"), delivery_id="d1", enrollment_id="e1", journey="cart", digest="v1",
+        profile_id="pana", step_id="reminder", visit=1, channel="email", outcome=outcome, decided_at=SENT_AT,
+        until=NOW, inputs={"template": "t"},
+    )  # fmt: skip
+    held = replace(going, decision_id="c-held", outcome="quiet")
+    for decision in (held, going):
+        desk.unit.deliveries.decide(decision)
+    desk.take("delivered", delivery_id="d1")
+    known = {each.decision_id: each for each in desk.unit.deliveries.decisions(enrollment_id="e1")}
+    settled = {"template": "t", "settled_by": "receipt:delivered"}
+    assert known == {
+        held.decision_id: held,
+        going.decision_id: replace(going, outcome="sent", until=None, inputs=settled),
+    }
+    desk.take("opened", delivery_id="d1")
+    assert {each.decision_id: each for each in desk.unit.deliveries.decisions(enrollment_id="e1")} == known
+
+
 @pytest.mark.parametrize("status", get_args(Status))
 def test_whatever_comes_in_whatever_order_a_status_never_goes_back_and_ends_the_same(status: Status) -> None:
     reports = [(kind, is_hard) for kind in get_args(ReceiptKind) for is_hard in (False, True)]
@@ -298,7 +325,15 @@ def test_a_complaint_blocks_the_address(desk: Desk) -> None:
     assert desk.blocks("email", "ana@example.com") == ["complaint"]
 
 
-@pytest.mark.parametrize("about", [{"delivery_id": "d1"}, {"address": "Ana@Example.com"}])
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"delivery_id": "d1"},
+        {"address": "Ana@Example.com"},
+        # What a person asks for is heard whichever message it names.
+        {"address": "ana@example.com", "delivery_id": "another", "provider_message_id": "another"},
+    ],
+)
 def test_an_unsubscription_at_the_providers_withdraws_from_the_channel(desk: Desk, about: dict[str, str]) -> None:
     desk.take("unsubscribed", **about)
     (record,) = desk.unit.consents.of("pana")
