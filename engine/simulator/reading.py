@@ -280,7 +280,12 @@ class _Reader:
                 consents.append(
                     Consented(
                         channel=self._channel(consent),
-                        topic=self._one_of(consent, self._text(consent, "topic"), self._project.topics, "topic"),
+                        topic=self._one_of(
+                            consent.get("topic") or consent,
+                            self._text(consent, "topic"),
+                            self._project.topics,
+                            "topic",
+                        ),
                         basis="soft_opt_in" if basis == "soft_opt_in" else "consent",
                     )
                 )
@@ -310,7 +315,8 @@ class _Reader:
             self._fail(row.get("timezone") or row, "`timezone` is unknown: write an IANA name such as Europe/Madrid")
 
     def _channel(self, node: MapNode) -> str:
-        return self._one_of(node, self._text(node, "channel"), self._project.channels, "channel")
+        named = node.get("channel") or node
+        return self._one_of(named, self._text(node, "channel"), self._project.channels, "channel")
 
     def _rows(self, node: Node | None) -> Iterable[Row]:
         for row in self._list(node, "`events`"):
@@ -359,7 +365,7 @@ class _Reader:
                 if channel is not None:
                     channel = self._channel(inner)
                 if topic is not None:
-                    topic = self._one_of(inner, topic, self._project.topics, "topic")
+                    topic = self._one_of(inner.get("topic") or inner, topic, self._project.topics, "topic")
                 if key in ("grant", "confirm") and (channel is None or topic is None):
                     self._fail(row, f"a `{key}` names its channel and its topic")
                 by = self._word(row.get("by") or row, self._text(row, "by") or "person", get_args(Actor), "by")
@@ -397,7 +403,7 @@ class _Reader:
                 lasting=parse_duration(lasting),
             )
         except BadInput as problem:
-            self._fail(row, str(problem))
+            self._fail(row.get("for") or row, str(problem))
             return None
 
     def _answers(self, node: Node | None) -> Mapping[str, Answer]:
@@ -474,7 +480,21 @@ class _Reader:
             if key in values and not (is_ours and key in ("journey", "step", "topic")):
                 known_as = self._word if key in _WORDS else self._one_of
                 known_as(row.get(key) or row, str(values[key]), known, key)
+        if kind == "profiles":
+            for key in ("segments", "not_segments"):
+                self._check_segments(row.get(key))
         return values
+
+    def _check_segments(self, node: Node | None) -> None:
+        """Being outside of a segment that does not exist would always hold."""
+        if node is None:
+            return
+        if not isinstance(node, ListNode):
+            self._fail(node, "segments are a list of names")
+            return
+        for item in node.items:
+            name = str(item.value) if isinstance(item, ScalarNode) else None
+            self._one_of(item, name, self._project.segments, "segment")
 
     def _references(self) -> Mapping[str, Iterable[str]]:
         people = sorted(name for name in self._people_known if name)

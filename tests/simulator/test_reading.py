@@ -50,8 +50,8 @@ MISTAKES = {
         "3:32: `timezone` is unknown: write an IANA name such as Europe/Madrid"
     ),
     "profiles: [{id: ana, attributes: gold}]": "3:34: `attributes` is a mapping",
-    "profiles: [{id: ana, consents: [{channel: mail, topic: news}]}]": "3:33: 'mail' is no channel of this project",
-    "profiles: [{id: ana, consents: [{channel: email, topic: new}]}]": "3:33: 'new' is no topic of this project",
+    "profiles: [{id: ana, consents: [{channel: mail, topic: news}]}]": "3:43: 'mail' is no channel of this project",
+    "profiles: [{id: ana, consents: [{channel: email, topic: new}]}]": "3:57: 'new' is no topic of this project",
     "profiles: [{id: ana, consents: [{channel: email, topic: news, basis: hope}]}]": (
         "3:70: `basis` is one of consent, soft_opt_in, not 'hope'"
     ),
@@ -68,11 +68,11 @@ MISTAKES = {
     ),
     "events: [{at: 1h, profile: ana, set: gold}]": "3:38: `set` is a mapping",
     "events: [{at: 1h, profile: ana, grant: {channel: email}}]": "3:10: a `grant` names its channel and its topic",
-    "events: [{at: 1h, profile: ana, withdraw: {topic: all}}]": "3:43: 'all' is no topic of this project",
+    "events: [{at: 1h, profile: ana, withdraw: {topic: all}}]": "3:51: 'all' is no topic of this project",
     "events: [{at: 1h, profile: ana, withdraw: {}, by: bob}]": (
         "3:51: `by` is one of person, import, api, agent, provider, system, not 'bob'"
     ),
-    "events: [{at: 1h, profile: ana, reply: STOP, channel: fax}]": "3:10: 'fax' is no channel of this project",
+    "events: [{at: 1h, profile: ana, reply: STOP, channel: fax}]": "3:55: 'fax' is no channel of this project",
     "events: [{at: 1h, profile: ana, reply: , channel: sms}]": "3:40: `reply` names something: it is empty",
     "events: [{at: 1h, profile: ana, bounce: firm, channel: sms}]": "3:41: `bounce` is one of hard, soft, not 'firm'",
     "events: [{at: 1h, profile: ana, complaint: false, channel: sms}]": (
@@ -89,6 +89,9 @@ MISTAKES = {
     ),
     "events: [{at: 1h, provider: mail, fails: outage, for: 1h}]": "3:29: 'mail' is no channel of this project",
     "events: [{at: 1h, provider: email, fails: outage}]": "3:10: `for` is missing",
+    "events: [{at: 1h, provider: email, fails: outage, for: ever}]": (
+        "3:56: 'ever' is no duration: write whole numbers with the units w d h m s, largest first, such as 90m or 3d4h"
+    ),
     "until: 1h\nevents: [{at: 2h, profile: ana, event: Bought}]": (
         "4:1: this row comes after `until`: it would never happen"
     ),
@@ -130,6 +133,10 @@ WRONG_EXPECTATIONS = {
     ),
     "expect: {enrollments: [{state: over}]}": "3:32: `state` is one of active, ended, not 'over'",
     "expect: {profiles: [{id: anna}]}": "3:26: 'anna' is no id of this project",
+    "profiles: [{id: ana}]\nexpect: {profiles: [{id: ana, not_segments: [byers]}]}": (
+        "4:46: 'byers' is no segment of this project"
+    ),
+    "profiles: [{id: ana}]\nexpect: {profiles: [{id: ana, segments: byers}]}": "4:41: segments are a list of names",
 }
 
 
