@@ -276,7 +276,7 @@ class Deliveries(Protocol):
 
     def counted(self, profile_id: str, since: datetime) -> Sequence[tuple[datetime, str]]:
         """Instant and channel of the profile's marketing deliveries, tests excluded, that hold a place under caps
-        (status in `engine.delivery.model.COUNTED`), with `sent_at` (else `claimed_at`) after `since`; ascending."""
+        (`engine.delivery.model.holds_place`), with `sent_at` (else `claimed_at`) after `since`; ascending."""
         ...
 
     def decide(self, decision: Decision) -> None:
