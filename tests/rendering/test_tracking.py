@@ -6,8 +6,10 @@ from itertools import count
 from time import process_time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engine.rendering.tracking import plain_url, track_links, track_text, with_parameters
+from engine.rendering.tracking import _attributes, _Tag, plain_url, track_links, track_text, with_parameters
 from tests.rendering.conftest import Render
 
 
@@ -128,3 +130,26 @@ def test_a_text_message_is_led_and_a_chat_message_is_not(render: Render) -> None
     files = {"sms/note.txt": "https://x.example/a", "chat/note.txt": "https://x.example/a"}
     assert render(files, channel="sms", lead=lambda _: "led").text == "led"
     assert render(files, channel="chat", lead=lambda _: "led").text == "https://x.example/a"
+
+
+PIECES = [*"ab= \n\t\r>'/;\0\xa0", "&amp;", "&notin", "&#39;", "http://x/"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([" ", "\n", "\t ", "\f", "\xa0"]),
+            st.sampled_from(["href", "HREF", "title", "data-tracking", "x:y", "\u017f"]),
+            st.lists(st.sampled_from(PIECES), max_size=5).map("".join),
+        ),
+        max_size=3,
+    ),
+    st.sampled_from([">", " >", "/>", " />"]),
+)
+def test_a_tag_as_people_write_it_is_read_as_the_parser_reads_it(
+    attributes: list[tuple[str, str, str]], end: str
+) -> None:
+    tag = "<a" + "".join(f'{space}{name}="{value}"' for space, name, value in attributes) + end
+    parser = _Tag()
+    parser.feed(tag)
+    assert list(_attributes(tag)) == parser.attributes
