@@ -18,7 +18,16 @@ from tests.scenarios.fuzz.happenings import engagement
 from tests.scenarios.fuzz.journeys import Document
 from tests.scenarios.fuzz.promises import broken_promises
 from tests.scenarios.fuzz.record import Played, Record, problem_or_record, record, virtually
-from tests.scenarios.fuzz.relations import HALF_WAY, harmless_changes, in_order, shortened, without_the_stranger
+from tests.scenarios.fuzz.relations import (
+    HALF_WAY,
+    harmless_changes,
+    in_order,
+    last_person,
+    of_others,
+    shortened,
+    without_person,
+    without_the_stranger,
+)
 from tests.scenarios.fuzz.seeds import Case, build, cases, read, shop_of
 from workers.simulation import TemporalDriver
 
@@ -65,6 +74,10 @@ def _relations(project: Project, case: Case, came: Record) -> Iterator[str]:
     for change, document in harmless_changes(case):
         other = without_the_stranger(came_of(project, document))
         yield from _told(case, change, differences(came, other))
+    absent = last_person(case)
+    if absent is not None:
+        others = of_others(came_of(project, without_person(case, absent)), absent)
+        yield from _told(case, f"{absent} does not exist", differences(of_others(came, absent), others))
     if not any(row.keys() & {"erase", "alias"} for row in case.scenario["events"]):
         early = came_of(project, shortened(case))
         end = datetime.fromisoformat(case.scenario["start"]) + HALF_WAY

@@ -33,9 +33,11 @@ def virtually(project: Project, scenario: Scenario) -> Iterator[tuple[World, dat
 def record(world: World, ended_at: datetime) -> Record:
     """Everything that a scenario may expect, and every enrollment's trail."""
     sections = {name: rows for name, rows in asdict(observe(world, ended_at)).items() if name != "ended_at"}
+    names = {world.profile_id(person.person): person.person for person in world.scenario.people}
     with world.store.transaction() as unit:
         sections["trail"] = tuple(
             {
+                "profile": names.get(enrollment.profile_id, enrollment.profile_id),
                 "journey": enrollment.journey,
                 "enrollment": enrollment.enrollment_id,
                 "at": entry.at,

@@ -39,6 +39,31 @@ def harmless_changes(case: Case) -> Iterator[tuple[str, Document]]:
         yield "people are declared in another order", {**case.scenario, "profiles": mirrored}
 
 
+def last_person(case: Case) -> str | None:
+    """Somebody whom no other notices; None where people share something: an alias, a limit, a pace, a provider that
+    fails, an event's id."""
+    rows, journeys = case.scenario["events"], case.journeys
+    ids = [row["message_id"] for row in rows if "message_id" in row]
+    is_shared = any(row.keys() & {"alias", "provider"} for row in rows) or len(set(ids)) < len(ids)
+    is_shared = is_shared or any("limit" in each.get("entry", {}) or "pace" in each for each in journeys)
+    people = [profile["id"] for profile in case.scenario["profiles"]]
+    return None if is_shared or len(people) == 1 else people[-1]
+
+
+def without_person(case: Case, person: str) -> Document:
+    """The same scenario, in which somebody does not exist."""
+    profiles = [profile for profile in case.scenario["profiles"] if profile["id"] != person]
+    rows = [row for row in case.scenario["events"] if row.get("profile") != person]
+    return {**case.scenario, "profiles": profiles, "events": rows}
+
+
+def of_others(record: Record, person: str) -> Record:
+    """What came of everybody else; of a call nobody can tell whose it is."""
+    return {
+        name: tuple(row for row in rows if f'"{person}"' not in row) for name, rows in record.items() if name != "calls"
+    }
+
+
 def without_the_stranger(record: Record) -> Record:
     """The record of everybody else."""
     return {name: tuple(row for row in rows if f'"{STRANGER}"' not in row) for name, rows in record.items()}
