@@ -34,10 +34,12 @@ def broken_promises(project: Project, case: Case, record: Record) -> Iterator[st
     for row in sent:
         if "expires_at" in row["inputs"] and _at(row) > datetime.fromisoformat(row["inputs"]["expires_at"]):
             yield f"sent after it had expired: {row}"
-    yield from _enrollments(case, came["enrollments"])
     yield from _trails(came["trail"])
-    yield from _exits(case, came["enrollments"])
-    yield from _refusals(case, came["messages"])
+    # Two that became one have the past, the addresses and the enrollments of both.
+    if not any("alias" in row for row in case.scenario["events"]):
+        yield from _enrollments(case, came["enrollments"])
+        yield from _exits(case, came["enrollments"])
+        yield from _refusals(case, came["messages"])
 
 
 def _is_marketing(project: Project, row: Row) -> bool:
@@ -84,8 +86,6 @@ def _windows(case: Case, sent: Sequence[Row]) -> Iterator[str]:
 def _enrollments(case: Case, enrollments: Sequence[Row]) -> Iterator[str]:
     rules = {journey["journey"]: journey.get("entry", {}) for journey in case.journeys}
     lives: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
-    if any("alias" in row for row in case.scenario["events"]):
-        return  # who becomes one person brings the enrollments of two
     for row in sorted(enrollments, key=lambda row: (row["entered_at"], row["state"] == "active", row["at"])):
         lives[row["journey"], row["profile"], row["key"]].append(row)
     for (journey, *_), rows in lives.items():
@@ -132,8 +132,6 @@ def _refusals(case: Case, messages: Sequence[Row]) -> Iterator[str]:
     """Who has said STOP, or no to everything, and has not taken it back, gets nothing of that kind."""
     start = datetime.fromisoformat(case.scenario["start"])
     rows = case.scenario["events"]
-    if any("alias" in row for row in rows):
-        return  # two that are one have the addresses of both
     for number, row in enumerate(rows):
         taken_back = any(
             each.get("profile") == row.get("profile")
