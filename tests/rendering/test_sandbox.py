@@ -188,6 +188,12 @@ def test_a_bomb_goes_off_small_and_soon(render: Render, text: str) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
+@pytest.mark.parametrize("text", ["{{ 'a' * 10 ** 15 }}", "{{ 10 ** 15 * 'a' }}"])
+def test_what_no_machine_could_hold_is_refused_before_it_is_built(render: Render, text: str) -> None:
+    with pytest.raises(RenderError, match="too much"):
+        render({"sms/note.txt": text})
+
+
 def test_includes_that_double_at_every_level_are_stopped(render: Render) -> None:
     files = {f"shared/{n}.txt": f"{{% include '{n + 1}.txt' %}}" * 2 for n in range(40)}
     with pytest.raises(RenderError, match="too much"):
