@@ -129,7 +129,15 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for these alone"
     if error.status_code == 404 and not request.url.path.startswith(_API):
         return not_found()
-    return problem(Refused(error.status_code, "http", error.detail, headers=error.headers))
+    match error.status_code:
+        case 404:
+            code, detail = "not_found", "there is nothing at this address; /openapi.json tells of what there is"
+        case 405:
+            allowed = (error.headers or {}).get("Allow", "")
+            code, detail = "method_not_allowed", f"this address takes {allowed or 'another method'}"
+        case _:
+            code, detail = "http", error.detail
+    return problem(Refused(error.status_code, code, detail, headers=error.headers))
 
 
 async def _answer_defect(_: Request, error: Exception) -> Response:  # noqa: ARG001 (the log has it)

@@ -139,9 +139,8 @@ class _Endpoint:
     async def _authenticate(self, hashed: str | None, now: datetime) -> None:
         record = None if hashed is None else await self._look_ups.find(hashed, now)
         if record is None:
-            raise Refused(
-                401, "unauthorized", "the write key is unknown or revoked", headers={"WWW-Authenticate": "Basic"}
-            )
+            challenge = {"WWW-Authenticate": 'Basic realm="Sojourn"'}
+            raise Refused(401, "unauthorized", "the write key is unknown or revoked", headers=challenge)
         if "ingest" not in record.scopes:
             raise Refused(403, "forbidden", "this key does not have the scope `ingest`")
 

@@ -392,3 +392,27 @@ def test_a_body_that_does_not_call_itself_json_is_told_how_to(shop: Shop, admin:
 def test_what_is_not_there_answers_a_program_with_a_problem(stranger: httpx.Client) -> None:
     answer = stranger.get("/v1/nothing")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "words"),
+    [
+        ("GET", "/v1/track", 405, "method_not_allowed", "OPTIONS, POST"),
+        ("POST", "/v1/why", 405, "method_not_allowed", "GET"),
+        ("POST", "/v1/tracks", 404, "not_found", "/openapi.json"),
+        ("POST", "/v1/track/", 404, "not_found", "/openapi.json"),
+    ],
+)
+def test_an_address_or_a_method_that_there_is_not_is_told_with_what_there_is(
+    admin: httpx.Client, method: str, path: str, status: int, code: str, words: str
+) -> None:
+    answer = admin.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert words in answer.json()["message"]
+    assert status == 404 or answer.headers["allow"] == words
+
+
+def test_a_challenge_names_its_realm(stranger: httpx.Client) -> None:
+    """RFC 7617 asks for it."""
+    answer = stranger.post("/v1/track", json={"userId": "ana", "event": "Seen"})
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Basic realm="Sojourn"')
