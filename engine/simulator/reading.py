@@ -11,9 +11,10 @@ from engine.consent.model import Actor
 from engine.errors import BadInput
 from engine.language.diagnostics import Problems, Span, suggest
 from engine.language.source import ListNode, MapNode, Node, ScalarNode, plain, read_source
-from engine.plan.model import Outcome, Split
+from engine.plan.model import Split
 from engine.project import ChannelKind, Project
 from engine.schedule import find_zone, parse_duration
+from engine.simulator import keys
 from engine.simulator.scenario import (
     LONGEST,
     Action,
@@ -34,57 +35,6 @@ from engine.simulator.scenario import (
     Steered,
     Tracked,
 )
-
-_KEYS = ("scenario", "start", "journeys", "profiles", "events", "until", "answers", "force", "expect")
-_PERSON = ("id", "email", "phone", "chat", "timezone", "locale", "attributes", "consents")
-_EXPECTED: Mapping[str, tuple[str, ...]] = {
-    "messages": (
-        "at",
-        "profile",
-        "channel",
-        "journey",
-        "step",
-        "template",
-        "to",
-        "subject",
-        "topic",
-        "via",
-        "contains",
-    ),
-    "decisions": ("at", "profile", "journey", "step", "channel", "outcome"),
-    "enrollments": ("at", "profile", "journey", "key", "state", "reason", "step", "converted"),
-    "entries_refused": ("at", "profile", "journey", "key", "reason"),
-    "emitted": ("at", "profile", "event", "properties"),
-    "calls": ("at", "url", "json", "method"),
-    "profiles": ("id", "attributes", "segments", "not_segments"),
-}
-_EXPECTED_AS = {**{name: name for name in _EXPECTED}, "messages_include": "messages", "system_messages": "messages"}
-#: What a row under `events` may be, by the key that names it, and the keys that it takes.
-_ACTIONS: Mapping[str, tuple[str, ...]] = {
-    "event": ("profile", "properties", "timestamp", "message_id"),
-    "set": ("profile",),
-    "grant": ("profile", "by"),
-    "confirm": ("profile", "by"),
-    "withdraw": ("profile", "by"),
-    "object": ("profile", "by"),
-    "reply": ("profile", "channel"),
-    "bounce": ("profile", "channel"),
-    "complaint": ("profile", "channel"),
-    "open": ("profile",),
-    "click": ("profile",),
-    "enroll": ("profile", "with"),
-    "alias": ("profile",),
-    "erase": ("profile",),
-    "pause": (),
-    "resume": (),
-    "stop": (),
-    "provider": ("fails", "for"),
-}
-_BASES = ("consent", "soft_opt_in")
-#: Expected values that are words of ours.
-_WORDS: Mapping[str, tuple[str, ...]] = {"outcome": get_args(Outcome), "state": ("active", "ended")}
-#: Actions whose key holds a mapping, or may stand alone.
-_MAPPED = ("set", "grant", "confirm", "withdraw", "object")
 
 
 def read_scenarios(file: str, content: bytes, project: Project, problems: Problems) -> list[Scenario]:
@@ -135,7 +85,7 @@ class _Reader:
 
     def read(self) -> Scenario | None:
         document = self._document
-        self._known(document, _KEYS)
+        self._known(document, keys.SCENARIO)
         name, start = document.get("scenario"), document.get("start")
         if not isinstance(name, ScalarNode) or not isinstance(name.value, str):
             self._fail(name or document, "a scenario has a name: `scenario: what must be true`", code="SJ801")
@@ -266,7 +216,7 @@ class _Reader:
     def _people(self, node: Node | None) -> Iterable[Person]:
         seen: set[str] = set()
         for row in self._list(node, "`profiles`"):
-            self._known(row, _PERSON)
+            self._known(row, keys.PERSON)
             name = self._text(row, "id", required=True) or ""
             if name in seen:
                 self._fail(row.get("id") or row, f"there are two profiles with the id {name!r}")
@@ -276,7 +226,7 @@ class _Reader:
             for consent in self._list(row.get("consents"), "`consents`"):
                 self._known(consent, ("channel", "topic", "basis"))
                 named = consent.get("basis") or consent
-                basis = self._word(named, self._text(consent, "basis") or "consent", _BASES, "basis")
+                basis = self._word(named, self._text(consent, "basis") or "consent", keys.BASES, "basis")
                 consents.append(
                     Consented(
                         channel=self._channel(consent),
@@ -320,14 +270,14 @@ class _Reader:
 
     def _rows(self, node: Node | None) -> Iterable[Row]:
         for row in self._list(node, "`events`"):
-            named = [key for key in _ACTIONS if key in row.pairs]
+            named = [key for key in keys.ACTIONS if key in row.pairs]
             at = self._moment(row.get("at")) if row.get("at") else None
             if row.get("at") is None:
                 self._fail(row, "a row under `events` says `at`")
             if len(named) != 1:
-                self._fail(row, "a row under `events` is one of " + ", ".join(f"`{key}`" for key in _ACTIONS))
+                self._fail(row, "a row under `events` is one of " + ", ".join(f"`{key}`" for key in keys.ACTIONS))
                 continue
-            self._known(row, ("at", named[0], *_ACTIONS[named[0]]))
+            self._known(row, ("at", named[0], *keys.ACTIONS[named[0]]))
             if at is None:
                 continue
             action = self._action(row, named[0], at)
@@ -338,11 +288,11 @@ class _Reader:
         value = row.get(key)
         assert value is not None
         scalar = str(value.value) if isinstance(value, ScalarNode) and value.value is not None else ""
-        if not scalar and key not in _MAPPED:
+        if not scalar and key not in keys.MAPPED:
             self._fail(value, f"`{key}` names something: it is empty")
         if key in ("complaint", "erase") and not (isinstance(value, ScalarNode) and value.value is True):
             self._fail(value, f"`{key}` is `true`: leave the row out where it does not happen")
-        who = self._text(row, "profile", required="profile" in _ACTIONS[key]) or ""
+        who = self._text(row, "profile", required="profile" in keys.ACTIONS[key]) or ""
         match key:
             case "event":
                 return Tracked(
@@ -461,9 +411,9 @@ class _Reader:
         if not isinstance(node, MapNode):
             self._fail(node, "`expect` is a mapping")
             return Expected()
-        self._known(node, _EXPECTED_AS)
+        self._known(node, keys.EXPECTED_AS)
         read: dict[str, tuple[Mapping[str, Any], ...]] = {}
-        for key, kind in _EXPECTED_AS.items():
+        for key, kind in keys.EXPECTED_AS.items():
             given = node.get(key)
             if given is not None:
                 rows = self._list(given, f"`{key}`")
@@ -471,14 +421,14 @@ class _Reader:
         return Expected(**read)
 
     def _expected_row(self, row: MapNode, kind: str, *, is_ours: bool) -> Mapping[str, Any]:
-        self._known(row, _EXPECTED[kind])
+        self._known(row, keys.EXPECTED[kind])
         values = dict(plain(row))
         if "at" in values:
             values["at"] = self._moment(row.get("at"))
         for key, known in self._references().items():
             # The steps, topics and journeys of system messages are our own.
             if key in values and not (is_ours and key in ("journey", "step", "topic")):
-                known_as = self._word if key in _WORDS else self._one_of
+                known_as = self._word if key in keys.WORDS else self._one_of
                 known_as(row.get(key) or row, str(values[key]), known, key)
         if kind == "profiles":
             for key in ("segments", "not_segments"):
@@ -503,7 +453,7 @@ class _Reader:
             "channel": self._project.channels,
             "step": self._steps,
             "topic": self._project.topics,
-            **_WORDS,
+            **keys.WORDS,
             "profile": people,
             "id": people,
         }
