@@ -11,8 +11,8 @@ TOOLS  := $(VENV)/.tools
 demo: setup          ## the main job: the demo shop's journeys through days of virtual time
 	@$(BIN)/sojourn demo
 
-test: tools          ## all tests
-	$(BIN)/pytest
+test: tools          ## all tests, each file in one of two processes: most of them wait for servers
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 setup: $(STAMP)      ## .venv/bin/sojourn exists after it
 
