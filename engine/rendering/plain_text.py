@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from html import unescape
 
+from engine.rendering.references import with_plain_ampersands
+
 _BLOCK = frozenset(
     ["address", "article", "blockquote", "div", "dl", "dt", "dd", "figure", "footer", "form", "h1", "h2", "h3", "h4",
      "h5", "h6", "header", "hr", "li", "main", "nav", "ol", "p", "pre", "section", "table", "tr", "ul"]
@@ -132,7 +134,7 @@ class _Writer:
 
 def _given(attributes: str) -> dict[str, str]:
     """Attributes by name, as they are meant; one without a value has an empty one."""
-    found = _ATTRIBUTE.findall(attributes)
+    found = _ATTRIBUTE.findall(with_plain_ampersands(attributes))
     return {name.lower(): unescape(value[1:-1] if value[:1] in ("'", '"') else value) for name, value in found}
 
 

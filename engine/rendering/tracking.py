@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 
 import idna
 
+from engine.rendering.references import with_plain_ampersands
+
 #: Makes of a link's target the target that the message carries.
 Lead = Callable[[str], str]
 
@@ -98,6 +100,7 @@ def with_parameters(url: str, parameters: Mapping[str, str]) -> str:
 
 def _attributes(tag: str) -> Sequence[tuple[str, str | None]]:
     """The attributes of a tag, or none of a comment."""
+    tag = with_plain_ampersands(tag)
     if _USUAL_TAG.fullmatch(tag):
         # The parser takes three times as long.
         return [(name.lower(), unescape(value)) for name, value in _USUAL_ATTRIBUTE.findall(tag)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from itertools import count
 from time import process_time
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.rendering.references import with_plain_ampersands
 from engine.rendering.tracking import _attributes, _Tag, plain_url, track_links, track_text, with_parameters
 from tests.rendering.conftest import Render
 
@@ -132,6 +134,27 @@ def test_a_text_message_is_led_and_a_chat_message_is_not(render: Render) -> None
     assert render(files, channel="chat", lead=lambda _: "led").text == "https://x.example/a"
 
 
+REFERENCES = [
+    ("?a=1&currency=EUR&copy=2&section=3&notify=4&times=5", "?a=1&currency=EUR&copy=2&section=3&notify=4&times=5"),
+    ("?a=1&amp;currency=EUR&#38;copy=2&AMP;b&amp", "?a=1&currency=EUR&copy=2&b&"),
+    ("?q=&eacute;&eacute&copyx&copyx;&notit;&notin;&copy", "?q=éé&copyx&copyx;&notit;∉©"),
+    ("?q=&&=&;&unknown;&1&#x26;b&copy&amp;c", "?q=&&=&;&unknown;&1&b©&c"),
+]
+
+
+@pytest.mark.parametrize(("written", "meant"), REFERENCES)
+@pytest.mark.parametrize("tag", ['<a href="{}">', "<A class='b' HREF='{}'>", "<a href={} class=b>"])
+def test_an_ampersand_that_nobody_escaped_is_read_as_browsers_read_it(tag: str, written: str, meant: str) -> None:
+    led = track_links(tag.format("https://x.example/" + written), lambda url: url.upper())
+    assert escape(f"https://x.example/{meant}".upper()) in led
+
+
+def test_a_text_twin_tells_a_link_with_its_ampersands(render: Render) -> None:
+    page = "<p><a href='https://x.example/?price=9&currency=EUR'>Go</a></p>"
+    found = render({"email/note.html": f"---\nsubject: Hi\n---\n{page}"}, channel="email")
+    assert found.text == "Go (https://x.example/?price=9&currency=EUR)"
+
+
 PIECES = [*"ab= \n\t\r>'/;\0\xa0", "&amp;", "&notin", "&#39;", "http://x/"]
 
 
@@ -151,5 +174,5 @@ def test_a_tag_as_people_write_it_is_read_as_the_parser_reads_it(
 ) -> None:
     tag = "<a" + "".join(f'{space}{name}="{value}"' for space, name, value in attributes) + end
     parser = _Tag()
-    parser.feed(tag)
+    parser.feed(with_plain_ampersands(tag))
     assert list(_attributes(tag)) == parser.attributes
