@@ -72,6 +72,7 @@ class Turns(Generic[T]):
             if not self._waiting or not self._waiting[0].takes_over:
                 return False
             following = self._waiting.popleft()
-        following.gets = what
+            # Before anybody can see that it is out of the queue: its patience may be at an end in this very moment.
+            following.gets = what
         following.comes.release()
         return True
