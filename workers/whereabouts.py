@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from workers.settings import FOLDER
 
@@ -29,20 +30,34 @@ class Whereabouts:
 
 @contextmanager
 def left(folder: Path, found: Whereabouts) -> Iterator[None]:
-    """Leaves word in the project's `.sojourn`, and takes it back at the end."""
-    file = folder / _FILE
-    file.write_text(json.dumps(asdict(found)))
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
+    """Leaves word in the project's `.sojourn`, and takes it back at the end.
+
+    The file stays locked meanwhile, and the system frees it, whatever ends us: a process's number is soon another's.
+    """
+    path = folder / _FILE
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.truncate(0)
+        file.write(json.dumps(asdict(found)))
+        file.flush()
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def find(root: Path) -> Whereabouts | None:
     """The `sojourn up` that runs in a project's folder; None where none does, whatever one that died has left."""
     try:
-        found = Whereabouts(**json.loads((root / FOLDER / _FILE).read_text()))
-        os.kill(found.process, 0)
+        with (root / FOLDER / _FILE).open() as file:
+            return Whereabouts(**json.load(file)) if _is_locked(file) else None
     except (OSError, ValueError, TypeError):
         return None
-    return found
+
+
+def _is_locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
