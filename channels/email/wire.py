@@ -24,7 +24,11 @@ from engine.delivery.message import Attachment, Message
 _LONGEST_LINE = 76
 #: A header that stands as it is on one line, which may have 998 characters with the name.
 _PLAIN_HEADER = re.compile(r"[ -~]{0,900}")
+#: Words that hold it as they are would be decoded by readers.
+_ENCODED = "=?"
 _UNPLAIN_TEXT = re.compile(rb"[^\t -~\r\n]")
+#: The library counts a blank at the end of a line before it is encoded: such a line has 77 characters.
+_LONG_QUOTED = re.compile(rb"^(.{74,})(=20|=09)(?=\r$)", re.MULTILINE)
 _NARROW = policy.SMTP.clone(cte_type="7bit", max_line_length=76)
 
 
@@ -65,7 +69,8 @@ def compose(message: Message, sender: str, date: datetime) -> Mail:
 def _header(name: str, value: str) -> str:
     """A header's line, or lines."""
     # On one line, however long: mailbox providers understand no folded `List-Unsubscribe`.
-    return f"{name}: {value if _PLAIN_HEADER.fullmatch(value) else _encoded(name, value)}\r\n"
+    is_plain = _PLAIN_HEADER.fullmatch(value) and not (name == "Subject" and _ENCODED in value)
+    return f"{name}: {value if is_plain else _encoded(name, value)}\r\n"
 
 
 @lru_cache(maxsize=256)  # the subjects of many messages are the same
@@ -75,8 +80,9 @@ def _encoded(name: str, value: str) -> str:
 
 
 def _sender(around: Envelope) -> str:
-    if around.sender_name.isascii():
-        return around.sender
+    sender = around.sender
+    if _PLAIN_HEADER.fullmatch(sender) and _ENCODED not in around.sender_name:
+        return sender
     return f"{_encoded('From', around.sender_name)} <{around.sender_address}>"
 
 
@@ -87,7 +93,7 @@ def _text(text: str, subtype: str, boundary: str) -> bytes:
     is_plain = max(map(len, lines), default=0) <= _LONGEST_LINE and not _UNPLAIN_TEXT.search(content)
     encoding = "7bit"
     if not is_plain or boundary.encode() in content:
-        quoted = binascii.b2a_qp(content, istext=True)
+        quoted = _LONG_QUOTED.sub(rb"\1=\r\n\2", binascii.b2a_qp(content, istext=True))
         if len(quoted) * 3 <= len(content) * 4:
             encoding, content = "quoted-printable", quoted
         else:
