@@ -95,7 +95,10 @@ class OneConnection:
             if self._turns.leave(shared):
                 mine.acquire()
                 if shared.error is not None:
-                    raise shared.error
+                    # Of their own, for each thread: nothing that they did is wrong, and a repeat helps.
+                    raise StoreUnavailable(
+                        "the transaction of this piece of work and others was not committed: nothing of it is stored"
+                    ) from shared.error
                 return
             shared.waiting.remove(mine)
         try:

@@ -213,3 +213,36 @@ def test_where_the_database_gives_up_a_first_piece_nobody_is_told_that_it_is_don
     assert first.exception(PATIENCE) is not None
     second.result(PATIENCE)
     assert line.stored() == {"second"}
+
+
+def test_whoever_fails_with_others_is_told_that_a_repeat_helps(line: Line) -> None:
+    """It is nothing that they did, and what failed in the end may not be what is wrong with the database."""
+    first = line.begin()
+
+    def gives_up(unit: Unit) -> None:
+        unit.connection.exec_driver_sql("ROLLBACK")  # type: ignore[attr-defined]
+        raise LookupError("mine")
+
+    second = line.add(gives_up)
+    line.go_on()
+    with pytest.raises(LookupError, match="mine"):
+        second.result(PATIENCE)
+    with pytest.raises(StoreUnavailable):
+        first.result(PATIENCE)
+    assert line.stored() == set()
+
+
+def test_where_the_commit_fails_each_piece_has_an_error_of_its_own(line: Line) -> None:
+    done = [line.begin(), line.add(saves("second")), line.add(saves("third"))]
+
+    def refuse(_connection: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    event.listen(line.store._engine, "commit", refuse)
+    line.go_on()
+    errors = [each.exception(PATIENCE) for each in done]
+    event.remove(line.store._engine, "commit", refuse)
+    assert None not in errors
+    assert len({id(each) for each in errors}) == 3
+    # Who commits has the database's own.
+    assert [isinstance(each, StoreUnavailable) for each in errors[:2]] == [True, True]
