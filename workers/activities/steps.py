@@ -31,7 +31,12 @@ class Performer(Protocol):
 
 
 class StepActivities:
-    """Run in a pool of threads; may be called twice for the same request, which the performer makes harmless."""
+    """Run in a pool of threads; may be called twice for the same request, which the performer makes harmless.
+
+    What Temporal gives up, at its time-out or where the worker leaves, comes to its end all the same. Otherwise an
+    exception would be thrown into the thread, wherever that is: where it was just given the store's one connection,
+    for instance, or where a provider has answered and nothing of it is recorded.
+    """
 
     def __init__(self, performer: Performer, clock: Callable[[], datetime]) -> None:
         self._performer = performer
@@ -47,7 +52,7 @@ class StepActivities:
         """For the workers of the channels."""
         return (self.dispatch,)
 
-    @activity.defn(name=calls.PERFORM)
+    @activity.defn(name=calls.PERFORM, no_thread_cancel_exception=True)
     def perform(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Performs a step at the engine time of its decision: a wait counts from its cause, not from this call."""
         request = PerformRequest.from_json(payload)
@@ -55,7 +60,7 @@ class StepActivities:
             result = self._performer.perform(request.enrollment_id, request.effect, request.now)
         return PerformAnswer(result=result).to_json()
 
-    @activity.defn(name=calls.DISPATCH)
+    @activity.defn(name=calls.DISPATCH, no_thread_cancel_exception=True)
     def dispatch(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Performs a send now: it may have stood in its channel's queue, and is decided when it goes."""
         request = PerformRequest.from_json(payload)
@@ -64,7 +69,7 @@ class StepActivities:
             result = self._performer.perform(request.enrollment_id, request.effect, now)
         return PerformAnswer(result=result).to_json()
 
-    @activity.defn(name=calls.FINISH)
+    @activity.defn(name=calls.FINISH, no_thread_cancel_exception=True)
     def finish(self, payload: dict[str, Any]) -> None:
         """Records the end of an enrollment."""
         request = FinishRequest.from_json(payload)

@@ -30,7 +30,7 @@ class SweepActivity:
         self._clock = clock
         self._wake = wake
 
-    @activity.defn(name=calls.SWEEP)
+    @activity.defn(name=calls.SWEEP, no_thread_cancel_exception=True)
     def sweep(self) -> int:
         """Fires what is due now; how many rows that were."""
         try:
@@ -48,7 +48,8 @@ class SweepActivity:
 
 
 class _Pulse:
-    """Beats once a second, and leaves with the worker: the rest stays due for whoever sweeps next."""
+    """Beats once a second, and leaves with the worker, or when it is given up: the rest stays due for whoever sweeps
+    next. (It asks: see `StepActivities` on what Temporal would do.)"""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -60,8 +61,8 @@ class _Pulse:
         self._last = time.monotonic()
         activity.heartbeat()
         self._wake()
-        if activity.is_worker_shutdown():
-            raise ApplicationError("the worker leaves", type="WorkerLeaves")
+        if activity.is_worker_shutdown() or activity.is_cancelled():
+            raise ApplicationError("the worker leaves, or another sweeps", type="WorkerLeaves")
 
 
 def _tell(row: Due, fault: Exception) -> None:
