@@ -183,8 +183,10 @@ class WhatsApp(HttpAdapter[WhatsAppSettings]):
         return _asked(request, "hub.challenge") if request.method == "GET" else ""
 
     def read(self, request: WebhookRequest) -> Sequence[Receipt]:
-        changes = [change for entry in json.loads(request.body)["entry"] for change in entry["changes"]]
-        return self.each(changes, lambda change: self._receipts(change, request.received_at))
+        return self.each(
+            json.loads(request.body)["entry"],
+            lambda entry: self.each(entry["changes"], lambda change: self._receipts(change, request.received_at)),
+        )
 
     def _receipts(self, change: Mapping[str, Any], received_at: datetime) -> Sequence[Receipt]:
         field, value = change["field"], change["value"]

@@ -142,6 +142,7 @@ class TestWhatsApp(HttpContract, ReceiptContract):
         rows = [{"id": "wamid.0"}, good, {**good, "timestamp": "soon"}, {**good, "id": "wamid.2"}]
         entries = json.loads(change(statuses=rows))["entry"]
         entries[0]["changes"] = [{}, *entries[0]["changes"], {"field": "messages", "value": 7}]
+        entries = [{"id": "1"}, *entries, 7, {"changes": None}]
         found = self.open().parse(self.signed(json.dumps({"entry": entries}).encode()))
         assert [receipt.provider_message_id for receipt in found] == ["wamid.1", "wamid.2"]
 
