@@ -10,7 +10,7 @@ from engine.consent.addresses import normalise
 from engine.consent.model import Actor
 from engine.errors import BadInput
 from engine.language.diagnostics import Problems, Span, suggest
-from engine.language.source import ListNode, MapNode, Node, ScalarNode, plain, read_source
+from engine.language.source import ListNode, MapNode, Node, Pair, ScalarNode, plain, read_source
 from engine.plan.model import Split
 from engine.project import ChannelKind, Project
 from engine.schedule import find_zone, parse_duration
@@ -36,6 +36,9 @@ from engine.simulator.scenario import (
     Tracked,
 )
 
+#: The years in which a scenario plays, its history included.
+_YEARS = range(1900, 2200)
+
 
 def read_scenarios(file: str, content: bytes, project: Project, problems: Problems) -> list[Scenario]:
     """The scenarios of one file; those that cannot be used are left out and named in `problems` (code SJ8xx)."""
@@ -51,11 +54,13 @@ def read_scenarios(file: str, content: bytes, project: Project, problems: Proble
 
 
 def _too_late(scenario: Scenario, problems: Problems) -> bool:
-    """Whether rows come after `until`: a test of them could not fail."""
-    late = [row for row in scenario.rows if scenario.until is not None and row.at > scenario.until]
+    """Whether rows come after the end: a test of them could not fail."""
+    end = scenario.until or scenario.start + LONGEST
+    named = "`until`" if scenario.until else f"the {LONGEST.days} days that a scenario lasts at most"
+    late = [row for row in scenario.rows if row.at > end]
     for row in late:
         place = Span(file=scenario.file, line=row.line, column=1)
-        problems.error("SJ802", place, "this row comes after `until`: it would never happen")
+        problems.error("SJ802", place, f"this row comes after {named}: it would never happen")
     return bool(late)
 
 
@@ -75,7 +80,8 @@ class _Reader:
         self._problems = problems
         self._start = datetime(2000, 1, 1, tzinfo=UTC)
         #: Everybody whom the profiles and the rows name.
-        self._people_known: set[str | None] = set()
+        self._people_known: tuple[str, ...] = ()
+        self._taking_part: Iterable[str] = project.plans
         self._steps = {step_id: step for plan in project.plans.values() for step_id, step in plan.steps.items()}
         self.has_failed = False
 
@@ -96,22 +102,26 @@ class _Reader:
             return None
         self._start = begins
         people = tuple(self._people(document.get("profiles")))
+        journeys = self._journeys(document.get("journeys"))
+        if journeys is not None and not self.has_failed:
+            self._taking_part = journeys
         until = self._moment(document.get("until"))
         rows = sorted(self._rows(document.get("events")), key=lambda row: row.at)
-        self._people_known = {person.person for person in people} | {
+        named = {person.person for person in people} | {
             name for row in rows for name in (getattr(row.action, "person", None), getattr(row.action, "other", None))
         }
+        self._people_known = tuple(sorted(name for name in named if name))
         if until is not None and not self._start <= until <= self._start + LONGEST:
             self._fail(document.get("until") or document, f"`until` lies within {LONGEST.days} days from the start")
         force = document.get("force")
         forced = plain(force) if isinstance(force, MapNode) else {}
-        self._check_force(force, forced)
+        self._check_force(force)
         return Scenario(
             name=name.value,
             file=name.file,
             line=name.line,
             start=self._start,
-            journeys=self._journeys(document.get("journeys")),
+            journeys=journeys,
             people=people,
             rows=tuple(rows),
             until=until,
@@ -162,12 +172,15 @@ class _Reader:
         self._fail(value, f"`{key}` is a mapping")
         return {}
 
-    def _one_of(self, node: Node, value: str | None, allowed: Iterable[str], what: str) -> str:
+    def _one_of(
+        self, node: Node, value: str | None, allowed: Iterable[str], what: str, *, of: str = "this project"
+    ) -> str:
         names = tuple(allowed)
-        if value not in names:
-            self._fail(node, f"{value!r} is no {what} of this project", suggest(str(value), names))
-            return names[0] if names else ""
-        return value
+        if value in names:
+            return value
+        message = f"`{what}` is missing" if value is None else f"{value!r} is no {what} of {of}"
+        self._fail(node, message, suggest(value or "", names))
+        return names[0] if names else ""
 
     def _word(self, node: Node, value: str | None, allowed: Iterable[str], key: str) -> str:
         words = tuple(allowed)
@@ -180,9 +193,9 @@ class _Reader:
         if isinstance(node, ScalarNode) and isinstance(node.value, str):
             try:
                 moment = datetime.fromisoformat(node.value)
+                return moment.astimezone(UTC) if moment.tzinfo and moment.year in _YEARS else None
             except ValueError:
                 return None
-            return moment.astimezone(UTC) if moment.tzinfo else None
         return None
 
     def _moment(self, node: Node | None) -> datetime | None:
@@ -194,11 +207,14 @@ class _Reader:
             return moment
         written = str(node.value) if isinstance(node, ScalarNode) else ""
         try:
-            return self._start + parse_duration(written, can_be_negative=True)
-        except BadInput:
-            hint = "`90m`, `3d4h`, `-2d`, or a timestamp with its offset"
-            self._fail(node, f"{written!r} is no moment", hint)
-            return None
+            moment = self._start + parse_duration(written, can_be_negative=True)
+            if moment.year in _YEARS:
+                return moment
+        except (BadInput, OverflowError):
+            pass
+        hint = f"`90m`, `3d4h`, `-2d`, or a timestamp with its offset, from {_YEARS[0]} to {_YEARS[-1]}"
+        self._fail(node, f"{written!r} is no moment", hint)
+        return None
 
     def _journeys(self, node: Node | None) -> tuple[str, ...] | None:
         if node is None:
@@ -206,12 +222,13 @@ class _Reader:
         if not isinstance(node, ListNode):
             self._fail(node, "`journeys` is a list of names")
             return None
-        return tuple(
-            self._one_of(
-                item, str(item.value) if isinstance(item, ScalarNode) else None, self._project.plans, "journey"
-            )
-            for item in node.items
-        )
+        return tuple(self._one_of(item, _written(item), self._project.plans, "journey") for item in node.items)
+
+    def _taking_part_in(self, node: Node, name: str) -> str:
+        journey = self._one_of(node, name, self._project.plans, "journey")
+        if name == journey and journey not in self._taking_part:
+            self._fail(node, f"journey {name!r} takes no part in this scenario", "name it under `journeys`")
+        return journey
 
     def _people(self, node: Node | None) -> Iterable[Person]:
         seen: set[str] = set()
@@ -305,11 +322,7 @@ class _Reader:
             case "set":
                 return AttributesSet(person=who, values=self._mapping(row, "set"))
             case "grant" | "confirm" | "withdraw" | "object":
-                inner = (
-                    value
-                    if isinstance(value, MapNode)
-                    else MapNode(file=value.file, line=value.line, column=value.column, pairs={})
-                )
+                inner = value if isinstance(value, MapNode) else self._everything(value, key)
                 self._known(inner, ("channel", "topic"))
                 channel, topic = self._text(inner, "channel"), self._text(inner, "topic")
                 if channel is not None:
@@ -331,17 +344,23 @@ class _Reader:
                 self._one_of(value, scalar, self._steps, "step")
                 return Reported(person=who, kind="opened" if key == "open" else "clicked", step=scalar)
             case "enroll":
-                journey = self._one_of(value, scalar, self._project.plans, "journey")
+                journey = self._taking_part_in(value, scalar)
                 return Enrolled(person=who, journey=journey, values=self._mapping(row, "with"))
             case "alias":
                 return Aliased(person=who, other=scalar)
             case "erase":
                 return Erased(person=who)
             case "pause" | "resume" | "stop":
-                journey = self._one_of(value, scalar, self._project.plans, "journey")
+                journey = self._taking_part_in(value, scalar)
                 return Steered(action=key, journey=journey)
             case _:
                 return self._provider(row, value, scalar)
+
+    def _everything(self, node: Node, key: str) -> MapNode:
+        """What `withdraw:` and `withdraw: true` leave out: the channel and the topic."""
+        if not (isinstance(node, ScalarNode) and node.value in (None, True)):
+            self._fail(node, f"`{key}` is a mapping of `channel` and `topic`")
+        return MapNode(file=node.file, line=node.line, column=node.column, pairs={})
 
     def _provider(self, row: MapNode, value: Node, channel: str) -> Action | None:
         fails = self._word(row.get("fails") or row, self._text(row, "fails", required=True), get_args(Failure), "fails")
@@ -376,7 +395,7 @@ class _Reader:
             answers[url] = Answer(status=status, json=given.get("json", {}))
         return answers
 
-    def _check_force(self, node: Node | None, forced: Mapping[str, Any]) -> None:
+    def _check_force(self, node: Node | None) -> None:
         if node is None:
             return
         if not isinstance(node, MapNode):
@@ -384,25 +403,28 @@ class _Reader:
             return
         self._known(node, ("holdout", "split"))
         holdout, split = node.get("holdout"), node.get("split")
-        if holdout is not None and not isinstance(holdout, ListNode):
+        if isinstance(holdout, ListNode):
+            for item in holdout.items:
+                self._one_of(item, _written(item), self._people_known, "profile", of="this scenario")
+        elif holdout is not None:
             self._fail(holdout, "`holdout` is a list of profiles")
-        by_step = split.pairs.values() if isinstance(split, MapNode) else ()
-        if split is not None and not isinstance(split, MapNode):
+        if isinstance(split, MapNode):
+            for pair in split.pairs.values():
+                self._check_sides(pair)
+        elif split is not None:
             self._fail(split, "`split` is a mapping of steps")
-        for pair in by_step:
-            if not isinstance(pair.value, MapNode):
-                self._fail(pair.value, "a split's sides are a mapping of profiles: `{ana: A}`")
-        if self.has_failed:
-            return
-        sides = {
-            step_id: tuple(side.name for side in step.sides)
-            for step_id, step in self._steps.items()
-            if isinstance(step, Split)
-        }
-        for step_id, people in (forced.get("split") or {}).items():
-            self._one_of(node, str(step_id), sides, "split")
-            for side in (people or {}).values():
-                self._one_of(node, str(side), sides.get(str(step_id), ()), "side of this split")
+
+    def _check_sides(self, pair: Pair) -> None:
+        splits = {step_id: step for step_id, step in self._steps.items() if isinstance(step, Split)}
+        step_id = str(pair.key.value)
+        self._one_of(pair.key, step_id, splits, "split")
+        if not isinstance(pair.value, MapNode):
+            self._fail(pair.value, "a split's sides are a mapping of profiles: `{ana: A}`")
+        elif step_id in splits:
+            sides = tuple(side.name for side in splits[step_id].sides)
+            for person in pair.value.pairs.values():
+                self._one_of(person.key, str(person.key.value), self._people_known, "profile", of="this scenario")
+                self._one_of(person.value, _written(person.value), sides, "side", of="this split")
 
     def _expected(self, node: Node | None) -> Expected:
         if node is None:
@@ -428,12 +450,27 @@ class _Reader:
         for key, known in self._references().items():
             # The steps, topics and journeys of system messages are our own.
             if key in values and not (is_ours and key in ("journey", "step", "topic")):
-                known_as = self._word if key in keys.WORDS else self._one_of
-                known_as(row.get(key) or row, str(values[key]), known, key)
-        if kind == "profiles":
-            for key in ("segments", "not_segments"):
-                self._check_segments(row.get(key))
+                named, value = row.get(key) or row, str(values[key])
+                if key in keys.WORDS:
+                    self._word(named, value, known, key)
+                else:
+                    of = "this scenario" if key in ("profile", "id") else "this project"
+                    self._one_of(named, value, known, key, of=of)
+        match kind:
+            case "messages" if "contains" in values:
+                values["contains"] = self._contained(row.get("contains") or row)
+            case "profiles":
+                self._mapping(row, "attributes")
+                for key in ("segments", "not_segments"):
+                    self._check_segments(row.get(key))
         return values
+
+    def _contained(self, node: Node) -> list[str]:
+        """The texts of `contains`; a lone one is a list of one."""
+        texts = [_written(item) for item in (node.items if isinstance(node, ListNode) else (node,))]
+        if None in texts:
+            self._fail(node, "`contains` is a list of texts")
+        return [text for text in texts if text is not None]
 
     def _check_segments(self, node: Node | None) -> None:
         """Being outside of a segment that does not exist would always hold."""
@@ -443,17 +480,20 @@ class _Reader:
             self._fail(node, "segments are a list of names")
             return
         for item in node.items:
-            name = str(item.value) if isinstance(item, ScalarNode) else None
-            self._one_of(item, name, self._project.segments, "segment")
+            self._one_of(item, _written(item), self._project.segments, "segment")
 
     def _references(self) -> Mapping[str, Iterable[str]]:
-        people = sorted(name for name in self._people_known if name)
         return {
             "journey": self._project.plans,
             "channel": self._project.channels,
             "step": self._steps,
             "topic": self._project.topics,
             **keys.WORDS,
-            "profile": people,
-            "id": people,
+            "profile": self._people_known,
+            "id": self._people_known,
         }
+
+
+def _written(node: Node) -> str | None:
+    """The text of a scalar; None for anything else."""
+    return str(node.value) if isinstance(node, ScalarNode) and node.value is not None else None

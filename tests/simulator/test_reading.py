@@ -9,7 +9,7 @@ import pytest
 from engine.language.diagnostics import Problems
 from engine.plan.model import Side, Split
 from engine.simulator.reading import read_scenarios
-from engine.simulator.scenario import Scenario, Tracked
+from engine.simulator.scenario import ConsentGiven, Scenario, Tracked
 from tests.factories import NOW, plan, project, send
 
 SHOP = project(
@@ -102,8 +102,20 @@ MISTAKES = {
     "force: {holdout: ana}": "3:18: `holdout` is a list of profiles",
     "force: {split: [ab]}": "3:16: `split` is a mapping of steps",
     "force: {split: {ab: A}}": "3:21: a split's sides are a mapping of profiles: `{ana: A}`",
-    "force: {split: {abc: {ana: A}}}": "3:8: 'abc' is no split of this project",
-    "force: {split: {ab: {ana: C}}}": "3:8: 'C' is no side of this split of this project",
+    "force: {split: {abc: {ana: A}}}": "3:17: 'abc' is no split of this project",
+    "profiles: [{id: ana}]\nforce: {split: {ab: {ana: C}}}": "4:27: 'C' is no side of this split",
+    "profiles: [{id: ana}]\nforce: {split: {ab: {anna: A}}}": "4:22: 'anna' is no profile of this scenario",
+    "profiles: [{id: ana}]\nforce: {holdout: [ana, anna]}": "4:24: 'anna' is no profile of this scenario",
+    "events: [{at: 1h, profile: ana, withdraw: email}]": "3:43: `withdraw` is a mapping of `channel` and `topic`",
+    "events: [{at: 1h, profile: ana, object: [news]}]": "3:41: `object` is a mapping of `channel` and `topic`",
+    "events: [{at: 401d, profile: ana, event: Bought}]": (
+        "3:1: this row comes after the 400 days that a scenario lasts at most: it would never happen"
+    ),
+    "events: [{at: '0001-01-01T00:00:00+10:00', profile: ana, event: Bought}]": (
+        "3:15: '0001-01-01T00:00:00+10:00' is no moment"
+    ),
+    "events: [{at: -800000d, profile: ana, event: Bought}]": "3:15: '-800000d' is no moment",
+    "profiles: [{id: ana, consents: [{topic: news}]}]": "3:33: `channel` is missing",
 }
 
 
@@ -126,13 +138,16 @@ WRONG_EXPECTATIONS = {
     "expect: {messages: [{channel: mail}]}": "3:31: 'mail' is no channel of this project",
     "expect: {messages: [{step: hallo}]}": "3:28: 'hallo' is no step of this project",
     "expect: {messages: [{topic: new}]}": "3:29: 'new' is no topic of this project",
-    "expect: {messages: [{profile: anna}]}": "3:31: 'anna' is no profile of this project",
+    "expect: {messages: [{profile: anna}]}": "3:31: 'anna' is no profile of this scenario",
     "expect: {decisions: [{outcome: no_consnt}]}": (
         "3:32: `outcome` is one of sent, held_out, ended, expired, unreachable, suppressed, no_consent, quiet, capped, "
         "render_error, failed, in_doubt, not 'no_consnt'"
     ),
     "expect: {enrollments: [{state: over}]}": "3:32: `state` is one of active, ended, not 'over'",
-    "expect: {profiles: [{id: anna}]}": "3:26: 'anna' is no id of this project",
+    "expect: {messages: [{contains: [[Hello]]}]}": "3:32: `contains` is a list of texts",
+    "expect: {messages: [{contains: {Hello: 1}}]}": "3:32: `contains` is a list of texts",
+    "profiles: [{id: ana}]\nexpect: {profiles: [{id: ana, attributes: gold}]}": "4:43: `attributes` is a mapping",
+    "expect: {profiles: [{id: anna}]}": "3:26: 'anna' is no id of this scenario",
     "profiles: [{id: ana}]\nexpect: {profiles: [{id: ana, not_segments: [byers]}]}": (
         "4:46: 'byers' is no segment of this project"
     ),
@@ -145,6 +160,31 @@ def test_an_expectation_that_could_never_hold_is_a_mistake_and_not_a_failure(aut
     scenarios, said = read(f"{HEAD}{authored}\n")
     assert scenarios == []
     assert WRONG_EXPECTATIONS[authored] in said
+
+
+def test_a_row_about_a_journey_that_takes_no_part_is_a_mistake() -> None:
+    (journey,) = SHOP.plans
+    for action in ("enroll", "pause", "resume", "stop"):
+        who = "profile: ana, " if action == "enroll" else ""
+        rows = f"events:\n  - {{at: 1h, {who}{action}: {journey}}}\n"
+        assert read(f"{HEAD}{rows}{TAIL}")[1] == []
+        scenarios, (said,) = read(f"{HEAD}journeys: []\n{rows}{TAIL}")
+        assert scenarios == []
+        assert said.endswith(f": journey {journey!r} takes no part in this scenario")
+
+
+def test_a_lone_text_that_a_message_contains_is_a_list_of_one() -> None:
+    (scenario,), said = read(f"{HEAD}expect: {{messages: [{{contains: Hello}}]}}\n")
+    assert said == []
+    assert scenario.expected.messages == ({"contains": ["Hello"]},)
+
+
+def test_a_withdrawal_of_everything_names_nothing() -> None:
+    rows = "events: [{at: 1h, profile: ana, withdraw: }, {at: 1h, profile: ana, withdraw: true}]\n"
+    (scenario,), said = read(f"{HEAD}{rows}{TAIL}")
+    assert said == []
+    withdrawn = [row.action for row in scenario.rows if isinstance(row.action, ConsentGiven)]
+    assert [(action.channel, action.topic) for action in withdrawn] == [(None, None), (None, None)]
 
 
 def test_a_scenario_needs_a_name_and_a_beginning_with_an_offset() -> None:
