@@ -35,6 +35,12 @@ _SCRIPTED = re.compile(
 )
 #: The same schemes in text that holds nothing of what may stand inside them.
 _SCRIPTED_CLOSED = (b"javascript:", b"vbscript:", b"data:")
+#: References to characters of ASCII, which a scheme may be written with; but for the quotation marks of escaped values.
+_DISGUISING = re.compile(
+    "&(?:colon;|tab;|newline;|#(?!3[49];|x27;)"
+    "(?:x0*[0-7]?[0-9a-f](?![0-9a-f])|0*(?:[0-9]{1,2}|1[01][0-9]|12[0-7])(?![0-9])))",
+    re.IGNORECASE,
+)
 _BLANKS = bytes(range(0x21))
 _LEADING = "".join(map(chr, range(0x21)))
 _URL_ATTRIBUTES = frozenset(["href", "src", "action", "formaction", "background", "poster"])
@@ -80,7 +86,7 @@ def check_links(html: str) -> None:
     """Raises `ScriptedLink` where a link or an image would run code or carry its content along."""
     # Nearly no message holds one of the schemes; only those that do are parsed. Bytes are searched ten times as fast.
     closed = html.encode(errors="replace").translate(None, _BLANKS).lower()
-    if any(scheme in closed for scheme in _SCRIPTED_CLOSED):
+    if any(scheme in closed for scheme in _SCRIPTED_CLOSED) or _DISGUISING.search(html):
         checker = _LinkChecker()
         checker.feed(html)
         checker.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import RenderError
+from engine.rendering.document import ScriptedLink, check_links
 from tests.rendering.conftest import Render
 
 SECRET = "canary-of-a-person"
@@ -106,6 +107,19 @@ def test_a_file_larger_than_256_kib_is_refused(render: Render) -> None:
 def test_a_link_that_would_run_code_is_refused(render: Render, link: str) -> None:
     text = '---\nsubject: x\n---\n<p>x</p><a href="{{ link }}">y</a>'
     assert "a link would run code" in failure(render, text, channel="email", link=link)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "javascript&colon;alert(1)", "java&Tab;script:x", "java&NewLine;script:x", "data&#58;text/html,x",
+        "&#106avascript:x", "&#x6A;avascript:x", "&#x6a\navascript:x", "&#0106;avascript:x", "&#1;javascript&#x3a;x",
+    ],
+)  # fmt: skip
+def test_a_scheme_that_runs_code_is_refused_however_its_letters_are_written(link: str) -> None:
+    with pytest.raises(ScriptedLink):
+        check_links(f'<a href="{link}">x</a>')
+    check_links(f'<a href="https://shop.example/" title="{link}">It&#39;s &#34;x&#34; &#8217; &#160; &#58;</a>')
 
 
 def test_the_word_javascript_in_a_text_is_no_link(render: Render) -> None:
