@@ -99,14 +99,14 @@ def with_parameters(url: str, parameters: Mapping[str, str]) -> str:
 
 
 def _attributes(tag: str) -> Sequence[tuple[str, str | None]]:
-    """The attributes of a tag, or none of a comment."""
+    """The attributes of a tag; none of a comment, nor of a tag and more, whose end a stray quote seems to hide."""
     tag = with_plain_ampersands(tag)
     if _USUAL_TAG.fullmatch(tag):
         # The parser takes three times as long.
         return [(name.lower(), unescape(value)) for name, value in _USUAL_ATTRIBUTE.findall(tag)]
     parser = _Tag()
     parser.feed(tag)
-    return parser.attributes
+    return parser.attributes if parser.get_starttag_text() == tag else []
 
 
 class _Tag(HTMLParser):
