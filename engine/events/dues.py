@@ -89,8 +89,15 @@ class DueIndex:
         """Whoever another was joined to has their past, and so their lapses, dates and local moments ahead."""
         for subject, trigger in self._inactive:
             last = self.last_event(unit, trigger, profile)
-            if last and last.timestamp + timedelta(seconds=trigger.for_seconds) > now:
+            if last is None:
+                continue
+            over = last.timestamp + timedelta(seconds=trigger.for_seconds)
+            known = unit.dues.find("inactive", profile.profile_id, str(subject))
+            if over > now:
                 self.arm(unit, subject, trigger, profile, last)
+            elif known and known.basis != last.timestamp.isoformat() and over <= known.due_at:
+                # The other's late report of something older than what we know of the person: it moves nothing.
+                unit.dues.remove("inactive", profile.profile_id, str(subject))
         for subject, dated in self._dates:
             self.put_date(unit, subject, dated, profile, now)
         self.put_local_schedules(unit, profile, now)

@@ -269,6 +269,24 @@ def test_what_a_visitor_was_due_for_is_late_and_not_lost_where_they_are_known_be
     assert (entered(shop, person), shop.refusals(person)) == ([moment], [])
 
 
+def test_a_late_report_of_a_visitor_begins_no_second_lapse_of_whom_they_are(any_store: Store) -> None:
+    """It is older than the event from which the person's own lapse was counted."""
+    shop = open_shop(any_store, QUIET_FOR_A_MONTH)
+    shop.track("Page Viewed")
+    shop.run_until(after(days=31))
+    shop.now = after(days=40)
+    before = NOW - timedelta(days=1)
+    with any_store.transaction() as unit:
+        shop.engine.intake.track(
+            unit, anonymous_id="visitor", name="Old", properties={}, timestamp=before, message_id="v1", now=shop.now
+        )
+    shop.settle()
+    join(shop)
+    shop.settle()
+    sweep_at(shop, after(days=40, minutes=1))
+    assert entered(shop) == [after(days=30)]
+
+
 def test_a_date_that_both_had_and_one_was_told_of_is_not_told_again(any_store: Store) -> None:
     shop = open_shop(any_store, BIRTHDAY)
     shop.set(birthday="1990-03-06")
