@@ -32,6 +32,8 @@ SWEEP = "sweep"
 #: less, though each of them answers at the last moment (half a minute).
 DISPATCH_TIMEOUT = timedelta(seconds=75)
 LOCAL_TIMEOUT = timedelta(seconds=10)
+#: Where people take turns, as in a scenario, a step waits for those before it.
+TURN_TIMEOUT = timedelta(minutes=10)
 #: A sweep that invites a million people takes its time; one whose worker died is begun anew after the other.
 SWEEP_TIMEOUT = timedelta(hours=12)
 _SWEEP_HEARTBEAT = timedelta(seconds=20)
@@ -76,14 +78,16 @@ def dispatch(
     )
 
 
-def perform(request: PerformRequest, step: Step, *, summary: str) -> workflow.ActivityHandle[Json]:
+def perform(
+    request: PerformRequest, step: Step, *, summary: str, timeout: timedelta = LOCAL_TIMEOUT
+) -> workflow.ActivityHandle[Json]:
     """Starts any other step: local, because a round through the server costs more than the step itself."""
     reach = timedelta(seconds=step.timeout_seconds) if isinstance(step, Call) else timedelta()
     return workflow.start_local_activity(
         PERFORM,
         request.to_json(),
         result_type=dict,
-        start_to_close_timeout=LOCAL_TIMEOUT + reach,
+        start_to_close_timeout=timeout + reach,
         retry_policy=_RETRY,
         local_retry_threshold=_LOCAL_PATIENCE,
         summary=summary,

@@ -50,7 +50,7 @@ _AFTER = timedelta(milliseconds=100)
 #: A server whose time has come this far is replaced by a new one: beyond lie the limits of 64-bit nanoseconds.
 _LATEST = datetime(2180, 1, 1, tzinfo=UTC)
 #: How many steps, and sends of a channel, may be under way: so many people at most wait for their turn.
-SIMULATION_THREADS = 128
+SIMULATION_THREADS = 1000
 #: How long (real time) a world may take to stand still before the run is given up.
 _PATIENCE_SECONDS = 60.0
 

@@ -22,6 +22,8 @@ from workers.workflows.sweep import SweepWorkflow
 #: waited for a thread behind another channel's slow provider would use up its time-out before it began.
 STEP_THREADS = 16
 SEND_THREADS = 64
+#: Workflow tasks at a time (Temporal's own default).
+WORKFLOW_TASKS = 100
 #: What a worker that is asked to end gives the activities under way.
 DRAIN_FOR = timedelta(seconds=20)
 
@@ -50,6 +52,8 @@ def journey_worker(
         activity_executor=executor,
         workflow_runner=WORKFLOW_RUNNER,
         max_concurrent_local_activities=threads,
+        # A task lasts until the steps that it has begun are done.
+        max_concurrent_workflow_tasks=max(threads, WORKFLOW_TASKS),
         # Local only: remote ones belong to the channels, whose rates a poller here would not keep.
         no_remote_activities=True,
         graceful_shutdown_timeout=DRAIN_FOR,

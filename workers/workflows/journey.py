@@ -199,7 +199,8 @@ class _Carriage:
                 request, step, journey=self._plan.journey, is_urgent=is_urgent, summary=describe(step)
             )
         else:
-            self._under_way = calls.perform(request, step, summary=describe(step))
+            timeout = calls.TURN_TIMEOUT if self._is_work_instant() else calls.LOCAL_TIMEOUT
+            self._under_way = calls.perform(request, step, summary=describe(step), timeout=timeout)
 
     def _finish(self, reason: str, now: datetime) -> None:
         self._under_way = calls.finish(FinishRequest(enrollment_id=self._start.enrollment_id, reason=reason, now=now))
@@ -229,10 +230,13 @@ class _Carriage:
         journey of hourly waits would drift by them, and no two runs would agree; so what follows at once from a moment
         happens at that moment. Time never runs backwards: an input committed before the last activation comes at it.
         """
-        if self._start.clock is not None and self._start.clock.is_work_instant:
+        if self._is_work_instant():
             return max(self._moment, cause)
         clock = self._engine_now()
         return max(self._moment, cause if clock - cause < _GRID else clock)
+
+    def _is_work_instant(self) -> bool:
+        return self._start.clock is not None and self._start.clock.is_work_instant
 
     def _engine_now(self) -> datetime:
         clock = self._start.clock
