@@ -36,7 +36,7 @@ def _id(value: object, what: str) -> str | None:
     """The value as text, as which a number was kept when the provider took the message."""
     if value is None:
         return None
-    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else "\x00"
-    if _UNFIT.search(text):
+    is_id = isinstance(value, str | int) and not isinstance(value, bool)
+    if not is_id or _UNFIT.search(str(value)):
         raise ReceiptRefused(f"a report's {what} is none that could be kept")
-    return text
+    return str(value)

@@ -21,7 +21,7 @@ from engine.errors import UnsupportedMessage
 
 _NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 #: A longer value could not stand on one line, whose limit is 998 characters with the name.
-_LONGEST_VALUE = 900
+LONGEST_VALUE = 900
 #: The adapter's own, the server's, or the signer's: nobody else sets them.
 _RESERVED = frozenset({
     "from", "to", "cc", "bcc", "sender", "subject", "date", "message-id", "mime-version", "return-path", "received",
@@ -83,8 +83,8 @@ def check_headers(headers: Mapping[str, str]) -> None:
             raise UnsupportedMessage(f"the header `{name}` is not for a message to set")
         if has_control_characters(value):
             raise UnsupportedMessage(f"the header `{name}` holds a line break or another control character")
-        if len(value) > _LONGEST_VALUE:
-            raise UnsupportedMessage(f"the header `{name}` is longer than {_LONGEST_VALUE} characters")
+        if len(value) > LONGEST_VALUE:
+            raise UnsupportedMessage(f"the header `{name}` is longer than {LONGEST_VALUE} characters")
 
 
 @lru_cache

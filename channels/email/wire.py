@@ -17,13 +17,13 @@ from email.message import MIMEPart
 from email.utils import format_datetime
 from functools import lru_cache
 
-from channels.email.mime import Envelope, envelope
+from channels.email.mime import LONGEST_VALUE, Envelope, envelope
 from engine.delivery.message import Attachment, Message
 
 #: A text stands as it is where its lines are no longer: `quoted-printable` makes them so.
 _LONGEST_LINE = 76
 #: A header that stands as it is on one line, which may have 998 characters with the name.
-_PLAIN_HEADER = re.compile(r"[ -~]{0,900}")
+_PLAIN_HEADER = re.compile(f"[ -~]{{0,{LONGEST_VALUE}}}")
 #: Words that hold it as they are would be decoded by readers.
 _ENCODED = "=?"
 _UNPLAIN_TEXT = re.compile(rb"[^\t -~\r\n]")
